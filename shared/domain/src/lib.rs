@@ -1,0 +1,38 @@
+//! The words of Queuelink and their rules: ids, names, queues, messages, scopes, verdicts.
+//!
+//! No I/O, no AWS, no async: whatever stands here can be tested with values alone. Types here are not
+//! `Serialize`; each edge (HTTP, DynamoDB, SQS) has wire types of its own, so that a change of words never
+//! changes what is stored.
+
+mod backoff;
+mod clock;
+mod fault;
+mod id;
+mod key;
+mod letter;
+mod name;
+mod outcome;
+mod payload;
+mod queue;
+mod schema;
+mod scope;
+mod secret;
+mod text;
+
+pub use backoff::Backoff;
+pub use clock::Clock;
+pub use fault::{Fault, Faults};
+pub use id::{IdError, KeyId, MessageId, QueueId};
+pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};
+pub use letter::{Letter, LetterOrigin, LetterState};
+pub use name::{HandlerName, QueueName};
+pub use outcome::{DeadReason, Outcome};
+pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json};
+pub use queue::{
+    BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue, QueueState,
+    Sealed, SqsQueue, WorkerMode,
+};
+pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, PayloadSchema};
+pub use scope::{Names, Scope, ScopeError, Scopes};
+pub use secret::Secret;
+pub use text::{ascii_json, forbidden_character};

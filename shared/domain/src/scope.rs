@@ -1,0 +1,187 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::QueueName;
+
+/// One right of an API key. **This list is whole**: a right that is not here does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// `*`: everything, and the right to grant anything.
+    Everything,
+    /// `queue:publish:NAME` or `queue:publish:*`: put messages on a queue.
+    QueuePublish(Names),
+    /// `queue:read:NAME` or `queue:read:*`: see a queue's settings and health.
+    QueueRead(Names),
+    /// `queue:write:NAME` or `queue:write:*`: register, change, pause, resume and delete a queue.
+    QueueWrite(Names),
+    /// `dead-letter:read`: see dead letters, their payloads and logs.
+    DeadLetterRead,
+    /// `key:read`: list API keys.
+    KeyRead,
+    /// `key:write`: create, rotate and revoke API keys, within the scopes of one's own.
+    KeyWrite,
+}
+
+/// Which names a scope is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Names {
+    /// `*`
+    Any,
+    /// Exactly this queue.
+    One(QueueName),
+}
+
+/// A text that is not a scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is not a scope: say *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *), dead-letter:read, key:read or key:write"
+)]
+pub struct ScopeError(String);
+
+impl Names {
+    fn covers(&self, asked: &Names) -> bool {
+        *self == Names::Any || self == asked
+    }
+}
+
+impl Scope {
+    /// The right to publish to one queue.
+    pub fn publish(queue: &QueueName) -> Scope {
+        Scope::QueuePublish(Names::One(queue.clone()))
+    }
+
+    /// The right to see one queue.
+    pub fn read(queue: &QueueName) -> Scope {
+        Scope::QueueRead(Names::One(queue.clone()))
+    }
+
+    /// The right to change one queue.
+    pub fn write(queue: &QueueName) -> Scope {
+        Scope::QueueWrite(Names::One(queue.clone()))
+    }
+
+    /// Whether a key with this scope may do what `asked` names.
+    pub fn covers(&self, asked: &Scope) -> bool {
+        match (self, asked) {
+            (Scope::Everything, _) => true,
+            (Scope::QueuePublish(mine), Scope::QueuePublish(names))
+            | (Scope::QueueRead(mine), Scope::QueueRead(names))
+            | (Scope::QueueWrite(mine), Scope::QueueWrite(names)) => mine.covers(names),
+            (mine, asked) => mine == asked,
+        }
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Names::Any => f.write_str("*"),
+            Names::One(name) => name.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Everything => f.write_str("*"),
+            Scope::QueuePublish(names) => write!(f, "queue:publish:{names}"),
+            Scope::QueueRead(names) => write!(f, "queue:read:{names}"),
+            Scope::QueueWrite(names) => write!(f, "queue:write:{names}"),
+            Scope::DeadLetterRead => f.write_str("dead-letter:read"),
+            Scope::KeyRead => f.write_str("key:read"),
+            Scope::KeyWrite => f.write_str("key:write"),
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+    fn from_str(text: &str) -> Result<Scope, ScopeError> {
+        let error = || ScopeError(text.chars().take(120).collect());
+        let names = |name: &str| match name {
+            "*" => Ok(Names::Any),
+            name => QueueName::parse(name).map(Names::One).map_err(|_| error()),
+        };
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts[..] {
+            ["*"] => Ok(Scope::Everything),
+            ["queue", "publish", name] => names(name).map(Scope::QueuePublish),
+            ["queue", "read", name] => names(name).map(Scope::QueueRead),
+            ["queue", "write", name] => names(name).map(Scope::QueueWrite),
+            ["dead-letter", "read"] => Ok(Scope::DeadLetterRead),
+            ["key", "read"] => Ok(Scope::KeyRead),
+            ["key", "write"] => Ok(Scope::KeyWrite),
+            _ => Err(error()),
+        }
+    }
+}
+
+/// All rights of one key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(BTreeSet<Scope>);
+
+impl Scopes {
+    /// Whether any of them covers `asked`.
+    pub fn cover(&self, asked: &Scope) -> bool {
+        self.0.iter().any(|scope| scope.covers(asked))
+    }
+
+    /// Those of `asked` that none of these covers: what a key may not grant.
+    pub fn missing<'a>(&self, asked: &'a Scopes) -> Vec<&'a Scope> {
+        asked.0.iter().filter(|scope| !self.cover(scope)).collect()
+    }
+
+    /// Whether any scope of the kind of `asked` stands here, whatever its name: then 404 may be said, else only 403.
+    pub fn could_cover(&self, asked: &Scope) -> bool {
+        self.0.iter().any(|s| *s == Scope::Everything || std::mem::discriminant(s) == std::mem::discriminant(asked))
+    }
+
+    /// One by one, in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Scopes {
+        Scopes(scopes.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_scope_covers_itself_its_star_and_nothing_else() {
+        let check = |mine: &str, asked: &str, expect: bool| {
+            let (mine, asked): (Scope, Scope) = (mine.parse().unwrap(), asked.parse().unwrap());
+            assert_eq!(mine.covers(&asked), expect, "{mine} over {asked}");
+        };
+        check("*", "key:write", true);
+        check("*", "queue:publish:*", true);
+        check("queue:publish:*", "queue:publish:a", true);
+        check("queue:publish:a", "queue:publish:a", true);
+        check("queue:publish:a", "queue:publish:b", false);
+        check("queue:publish:a", "queue:publish:*", false);
+        check("queue:publish:*", "queue:read:a", false);
+        check("queue:write:*", "queue:publish:a", false);
+        check("key:write", "key:read", false);
+        check("queue:publish:*", "*", false);
+    }
+
+    #[test]
+    fn what_is_no_scope_is_refused() {
+        for text in ["", "queue", "queue:publish", "queue:publish:", "queue:publish:a:b", "queue:publish:a b", "KEY:READ", "**"] {
+            assert!(text.parse::<Scope>().is_err(), "{text:?}");
+        }
+    }
+}
