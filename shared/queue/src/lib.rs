@@ -1,0 +1,26 @@
+//! Sending to queues and looking after them: Amazon SQS, the event source mappings that feed our worker, and the age
+//! of what waits.
+//!
+//! queue keeps nothing and knows no registry: it is told a place and what to do there. Whether a failed send may have
+//! been taken all the same is its answer to give ([`SendError`]), because only here the wire is seen.
+
+mod admin;
+#[cfg(feature = "cloudwatch")]
+mod ages;
+mod chunks;
+mod clients;
+mod error;
+#[cfg(feature = "lambda")]
+mod mappings;
+mod send;
+mod visibility;
+
+pub use admin::QueueFacts;
+#[cfg(feature = "cloudwatch")]
+pub use ages::Ages;
+pub use clients::{Queues, SqsConfig};
+pub use error::{AdminError, SendError};
+#[cfg(feature = "lambda")]
+pub use mappings::Mappings;
+pub use send::{Accepted, Outgoing, Place};
+pub use visibility::NotMoved;

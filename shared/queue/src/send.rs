@@ -1,0 +1,289 @@
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{BatchResultErrorEntry, MessageAttributeValue, SendMessageBatchRequestEntry};
+use domain::{Credentials, SqsQueue};
+use futures::StreamExt;
+use tokio::time::{Instant, sleep};
+
+use crate::chunks::{Weight, plan};
+use crate::error::Failed;
+use crate::{Queues, SendError};
+
+/// The pause before the second and last attempt.
+const PAUSE: Duration = Duration::from_millis(80);
+
+const ATTEMPTS: usize = 2;
+
+/// Chunks on their way at once to a queue that keeps no order.
+const CHUNKS_AT_ONCE: usize = 4;
+
+/// No chunk is begun later than this after the first: whoever waits for the answer does so for 30 s at most.
+const LAST_CHUNK: Duration = Duration::from_secs(20);
+
+/// A queue and the right to send to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The queue.
+    pub queue: SqsQueue,
+    /// Foreign credentials, opened; `None` = our own role.
+    pub credentials: Option<Credentials>,
+    /// Whether it is a FIFO queue.
+    pub fifo: bool,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("queue", &self.queue).field("fifo", &self.fifo).finish_non_exhaustive()
+    }
+}
+
+/// A message to send. Beside the body travel `message-id` and `round` as message attributes; to a FIFO queue also
+/// the deduplication id `message-id#round` and the group: the ordering key, or else the message id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Our id of it, or that of whoever put it on a queue.
+    pub message_id: String,
+    /// How often it was redriven before.
+    pub round: u32,
+    /// The body, byte for byte.
+    pub body: String,
+    /// The key within which a FIFO queue keeps order. A standard queue ignores it here.
+    pub ordering_key: Option<String>,
+    /// Seconds until it becomes visible, at most 900. FIFO queues have no such thing, and it is left out.
+    pub delay_secs: u32,
+}
+
+impl fmt::Debug for Outgoing {
+    /// Without the body: that is for its reader alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("message_id", &self.message_id)
+            .field("round", &self.round)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the engine said when it took a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// SQS's own id of the message.
+    pub sqs_id: String,
+}
+
+impl Outgoing {
+    fn attributes(&self) -> [(&'static str, &'static str, String); 2] {
+        [("message-id", "String", self.message_id.clone()), ("round", "Number", self.round.to_string())]
+    }
+
+    /// What SQS counts of it: body, and names, types and values of its attributes, bytes.
+    fn bytes(&self) -> usize {
+        let attributes = self.attributes();
+        self.body.len()
+            + attributes
+                .iter()
+                .map(|(name, kind, value)| name.len() + kind.len() + value.len())
+                .sum::<usize>()
+    }
+
+    fn group(&self, to: &Place) -> Option<String> {
+        to.fifo.then(|| self.ordering_key.clone().unwrap_or_else(|| self.message_id.clone()))
+    }
+
+    fn deduplication_id(&self, to: &Place) -> Option<String> {
+        to.fifo.then(|| format!("{}#{}", self.message_id, self.round))
+    }
+
+    fn delay(&self, to: &Place) -> Option<i32> {
+        // Without one the queue's own default would hold, and a caller who asked for none got it.
+        (!to.fifo && self.delay_secs > 0).then(|| i32::try_from(self.delay_secs).unwrap_or(i32::MAX))
+    }
+
+    fn entry(&self, id: usize, to: &Place) -> SendMessageBatchRequestEntry {
+        let mut entry = SendMessageBatchRequestEntry::builder()
+            .id(id.to_string())
+            .message_body(&self.body)
+            .set_delay_seconds(self.delay(to))
+            .set_message_group_id(self.group(to))
+            .set_message_deduplication_id(self.deduplication_id(to));
+        for (name, kind, value) in self.attributes() {
+            entry = entry.message_attributes(name, attribute(kind, value));
+        }
+        entry.build().expect("id and body are set")
+    }
+}
+
+fn attribute(kind: &str, value: String) -> MessageAttributeValue {
+    MessageAttributeValue::builder().data_type(kind).string_value(value).build().expect("the type is set")
+}
+
+impl Queues {
+    /// Sends one message: one HTTP request, and a second one if the first was throttled or did not come through. Takes
+    /// 3.5 s at most.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether the message may be on the queue all the same.
+    pub async fn send(&self, to: &Place, message: &Outgoing) -> Result<Accepted, SendError> {
+        let client = self.clients(&to.queue.region, to.credentials.as_ref()).await.sending;
+        let mut call = client
+            .send_message()
+            .queue_url(self.url(&to.queue))
+            .message_body(&message.body)
+            .set_delay_seconds(message.delay(to))
+            .set_message_group_id(message.group(to))
+            .set_message_deduplication_id(message.deduplication_id(to));
+        for (name, kind, value) in message.attributes() {
+            call = call.message_attributes(name, attribute(kind, value));
+        }
+        let mut before: Option<SendError> = None;
+        let mut attempt = 1;
+        loop {
+            let failed = match call.clone().send().await {
+                Ok(answer) => match answer.message_id {
+                    Some(sqs_id) => return Ok(Accepted { sqs_id }),
+                    None => Failed::unanswered("the answer names no message"),
+                },
+                Err(error) => Failed::from_call(&error),
+            };
+            let known = match before {
+                Some(before) => before.then(failed.error),
+                None => failed.error,
+            };
+            if !failed.again || attempt == ATTEMPTS {
+                return Err(known);
+            }
+            before = Some(known);
+            attempt += 1;
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Sends many messages in as few calls as their number, weight and order allow; one result per message, in order.
+    ///
+    /// On a FIFO queue the calls follow one another, and once a message has failed, those behind it with the same
+    /// ordering key are not sent. Once a whole call came to nothing because the engine is not there, no further one
+    /// is begun, nor 20 s after the first; what was not sent is [`SendError::Unreachable`].
+    pub async fn send_all(&self, to: &Place, messages: &[Outgoing]) -> Vec<Result<Accepted, SendError>> {
+        let client = self.clients(&to.queue.region, to.credentials.as_ref()).await.sending;
+        let weights: Vec<Weight<'_>> = messages
+            .iter()
+            .map(|message| Weight {
+                bytes: message.bytes(),
+                ordering_key: message.ordering_key.as_deref().filter(|_| to.fifo),
+            })
+            .collect();
+        let chunks = plan(&weights);
+        let url = self.url(&to.queue);
+        let mut results: Vec<Option<Result<Accepted, SendError>>> = vec![None; messages.len()];
+        let (down, end) = (AtomicBool::new(false), Instant::now() + LAST_CHUNK);
+        let send = async |places: Vec<usize>| {
+            let chunk: Vec<&Outgoing> = places.iter().map(|place| &messages[*place]).collect();
+            let answers = if down.load(Ordering::Relaxed) || Instant::now() >= end {
+                let reason = "not sent: the engine did not take what went before";
+                chunk.iter().map(|_| Err(SendError::Unreachable { reason: reason.to_owned() })).collect()
+            } else {
+                send_chunk(&client, &url, to, &chunk).await
+            };
+            let gone = |answer: &Result<Accepted, SendError>| {
+                matches!(answer, Err(SendError::Unreachable { .. } | SendError::Unanswered { .. }))
+            };
+            if answers.iter().all(gone) {
+                down.store(true, Ordering::Relaxed);
+            }
+            (places, answers)
+        };
+        if to.fifo {
+            let mut stopped: HashSet<&str> = HashSet::new();
+            for places in chunks {
+                let (held, free): (Vec<usize>, Vec<usize>) = places
+                    .into_iter()
+                    .partition(|place| weights[*place].ordering_key.is_some_and(|key| stopped.contains(key)));
+                for place in held {
+                    let reason = "not sent: an earlier message with the same ordering key failed".to_owned();
+                    results[place] = Some(Err(SendError::Unreachable { reason }));
+                }
+                if free.is_empty() {
+                    continue;
+                }
+                let (places, answers) = send(free).await;
+                for (place, answer) in places.into_iter().zip(answers) {
+                    if answer.is_err() {
+                        stopped.extend(weights[place].ordering_key);
+                    }
+                    results[place] = Some(answer);
+                }
+            }
+        } else {
+            let mut answered = futures::stream::iter(chunks).map(send).buffer_unordered(CHUNKS_AT_ONCE);
+            while let Some((places, answers)) = answered.next().await {
+                for (place, answer) in places.into_iter().zip(answers) {
+                    results[place] = Some(answer);
+                }
+            }
+        }
+        results.into_iter().map(|result| result.expect("every message is in one chunk")).collect()
+    }
+}
+
+/// Sends one chunk; whatever of it is worth a second attempt gets one, together. Both halves of the answer are read.
+async fn send_chunk(
+    client: &Client,
+    url: &str,
+    to: &Place,
+    chunk: &[&Outgoing],
+) -> Vec<Result<Accepted, SendError>> {
+    let mut results: Vec<Option<Result<Accepted, SendError>>> = vec![None; chunk.len()];
+    let mut open: Vec<usize> = (0..chunk.len()).collect();
+    for attempt in 1..=ATTEMPTS {
+        let entries = open.iter().map(|at| chunk[*at].entry(*at, to)).collect();
+        let answer = client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+        let mut again = Vec::new();
+        for at in open {
+            let id = at.to_string();
+            let outcome = match &answer {
+                Err(error) => Err(Failed::from_call(error)),
+                Ok(answer) => {
+                    let taken = answer.successful().iter().find(|entry| entry.id() == id);
+                    let failed = answer.failed().iter().find(|entry| entry.id() == id);
+                    match (taken, failed) {
+                        (Some(taken), _) => Ok(Accepted { sqs_id: taken.message_id().to_owned() }),
+                        (None, Some(failed)) => Err(judge(failed)),
+                        (None, None) => Err(Failed::unanswered("the answer passes this message over")),
+                    }
+                }
+            };
+            results[at] = Some(match (results[at].take(), outcome) {
+                (_, Ok(accepted)) => Ok(accepted),
+                (before, Err(failed)) => {
+                    if failed.again {
+                        again.push(at);
+                    }
+                    Err(match before {
+                        Some(Err(before)) => before.then(failed.error),
+                        _ => failed.error,
+                    })
+                }
+            });
+        }
+        open = again;
+        if open.is_empty() || attempt == ATTEMPTS {
+            break;
+        }
+        sleep(PAUSE).await;
+    }
+    results.into_iter().map(|result| result.expect("every message of the chunk was asked for")).collect()
+}
+
+/// One failed entry of a batch. A fault of ours is certain, a fault of theirs is not.
+fn judge(failed: &BatchResultErrorEntry) -> Failed {
+    let message = failed.message().unwrap_or_default();
+    let refused = Failed::refused(failed.code(), message);
+    if failed.sender_fault() || refused.again {
+        refused
+    } else {
+        Failed::unanswered(format!("{} {message}", failed.code()))
+    }
+}

@@ -1,0 +1,244 @@
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::{DeadReason, HandlerName, Letter, LetterOrigin, LetterState, QueueName};
+
+use super::{MessagesError, message_pk};
+use crate::StoreError;
+use crate::item::{Item, Reader, Writer, number, text};
+
+/// The most that is kept of one letter, bytes of body and all else: one DynamoDB transaction carries 4 MiB.
+pub const MAX_LETTER_BYTES: usize = 4_000_000;
+
+/// A body up to this lies in the letter's item, bytes; a longer one in parts of as much. An item ends at 400 KB.
+const PART_BYTES: usize = 300 * 1024;
+
+/// All of a letter but its body lies in one item, which must keep clear of DynamoDB's 400 KB.
+const MAX_REST_BYTES: usize = 80 * 1024;
+
+/// Letters have sort keys from here on; parts (`p#...`) come behind them, failure counters (`f#...`) before.
+pub(super) const FROM: &str = "l#";
+
+/// The items of a letter: itself first, then the parts of its body.
+pub(super) fn write(letter: &Letter) -> Result<Vec<Item>, MessagesError> {
+    let body = letter.body.as_deref().unwrap_or_default();
+    let rest =
+        letter.log.len() + letter.reason.message.len() + letter.ordering_key.as_ref().map_or(0, String::len);
+    if body.len() + rest > MAX_LETTER_BYTES || rest > MAX_REST_BYTES {
+        return Err(MessagesError::TooLarge { bytes: body.len() + rest });
+    }
+    let pk = message_pk(&letter.message_id);
+    let parts = if body.len() > PART_BYTES { parts(body) } else { Vec::new() };
+    let inline = letter.body.as_ref().filter(|_| parts.is_empty());
+    let (origin, unknown, retried) = match letter.origin {
+        LetterOrigin::Publish { outcome_unknown, may_have_been_retried } => {
+            ("publish", Some(outcome_unknown), Some(may_have_been_retried))
+        }
+        LetterOrigin::Worker => ("worker", None, None),
+    };
+    let head = Writer::new(&pk, &sk(letter))
+        .set("round", number(letter.round))
+        .set("queue-id", text(letter.queue_id))
+        .set("queue-name", text(&letter.queue_name))
+        .set("origin", text(origin))
+        .set_some("outcome-unknown", unknown.map(AttributeValue::Bool))
+        .set_some("may-have-been-retried", retried.map(AttributeValue::Bool))
+        .set("reason-code", text(&letter.reason.code))
+        .set("reason", text(&letter.reason.message))
+        .set_some("body", inline.map(text))
+        .set("parts", number(parts.len()))
+        .set_some("ordering-key", letter.ordering_key.as_ref().map(text))
+        .set("attempts", number(letter.attempts))
+        .set_some("handler", letter.handler.as_ref().map(text))
+        .set("log", text(&letter.log))
+        .set("died-at", text(letter.died_at))
+        .set("state", text(state_word(letter.state)))
+        .done();
+    let parts = parts.iter().enumerate();
+    let parts =
+        parts.map(|(at, part)| Writer::new(&pk, &part_sk(&sk(letter), at)).set("part", text(part)).done());
+    Ok(std::iter::once(head).chain(parts).collect())
+}
+
+/// Reads a letter's own item; `part` gives the text of the item with a part's sort key.
+pub(super) fn read<'i>(item: &Item, part: impl Fn(&str) -> Option<&'i str>) -> Result<Letter, StoreError> {
+    let reader = Reader(item);
+    let unknown = |name: &str| reader.fault(name, "is a word we do not know");
+    let origin = match reader.text("origin")? {
+        "publish" => LetterOrigin::Publish {
+            outcome_unknown: reader.flag("outcome-unknown")?,
+            may_have_been_retried: reader.flag("may-have-been-retried")?,
+        },
+        "worker" => LetterOrigin::Worker,
+        _ => return Err(unknown("origin")),
+    };
+    let body = match reader.number::<usize>("parts")? {
+        0 => reader.text_or_none("body")?.map(str::to_owned),
+        count => {
+            let own = reader.text("sk")?;
+            let texts: Option<Vec<&str>> = (0..count).map(|at| part(&part_sk(own, at))).collect();
+            Some(texts.ok_or_else(|| reader.fault("body", "lacks a part"))?.concat())
+        }
+    };
+    let message_id = reader.text("pk")?.strip_prefix(&message_pk("")).map(str::to_owned);
+    let handler = reader.text_or_none("handler")?.map(HandlerName::parse).transpose();
+    Ok(Letter {
+        message_id: message_id.ok_or_else(|| reader.fault("pk", "is not a message's"))?,
+        round: reader.number("round")?,
+        queue_id: reader.parsed("queue-id")?,
+        queue_name: QueueName::parse(reader.text("queue-name")?)
+            .map_err(|_| reader.fault("queue-name", "is not of its form"))?,
+        origin,
+        reason: DeadReason::new(reader.text("reason-code")?, reader.text("reason")?),
+        body,
+        ordering_key: reader.text_or_none("ordering-key")?.map(str::to_owned),
+        attempts: reader.number("attempts")?,
+        handler: handler.map_err(|_| reader.fault("handler", "is not of its form"))?,
+        log: reader.text("log")?.to_owned(),
+        died_at: reader.parsed("died-at")?,
+        state: state(reader.text("state")?).ok_or_else(|| unknown("state"))?,
+    })
+}
+
+/// A letter's sort key: rounds in order. Where it died and of which queue it is belongs to it, so that a worker's
+/// letter does not take the place of the one that its publish left behind.
+pub(super) fn sk(letter: &Letter) -> String {
+    let origin = match letter.origin {
+        LetterOrigin::Publish { .. } => "publish",
+        LetterOrigin::Worker => "worker",
+    };
+    format!("{FROM}{:010}#{origin}#{}", letter.round, letter.queue_id)
+}
+
+/// The sort key of part `at` (from 0) of the letter with sort key `letter`.
+pub(super) fn part_sk(letter: &str, at: usize) -> String {
+    format!("p#{}#{at:02}", letter.strip_prefix(FROM).unwrap_or(letter))
+}
+
+pub(super) fn state_word(state: LetterState) -> &'static str {
+    match state {
+        LetterState::Open => "open",
+        LetterState::Closed => "closed",
+    }
+}
+
+fn state(word: &str) -> Option<LetterState> {
+    [LetterState::Open, LetterState::Closed].into_iter().find(|state| state_word(*state) == word)
+}
+
+/// Cuts between characters, never within one.
+fn parts(mut body: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !body.is_empty() {
+        let (part, rest) = body.split_at(body.floor_char_boundary(PART_BYTES));
+        parts.push(part);
+        body = rest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use std::collections::HashMap;
+
+    use domain::{MessageId, QueueId};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bodies of `len` bytes or a little more, of characters of one to four bytes, so that cuts fall anywhere.
+    fn bodies() -> impl Strategy<Value = String> {
+        let lens = prop_oneof![
+            0..2000_usize,
+            299 * 1024..302 * 1024_usize,
+            1_048_576..=1_048_577_usize,
+            3_800_000..3_900_000_usize
+        ];
+        (lens, "[a-zéß漢😀]{1,7}").prop_map(|(len, unit)| unit.repeat(len.div_ceil(unit.len())))
+    }
+
+    prop_compose! {
+        fn letters()(
+            id in prop_oneof![Just(None), "[0-9a-f-]{36}".prop_map(Some)], random in any::<u64>(), round in any::<u32>(),
+            origin in prop_oneof![
+                (any::<bool>(), any::<bool>()).prop_map(|(outcome_unknown, may_have_been_retried)|
+                    LetterOrigin::Publish { outcome_unknown, may_have_been_retried }),
+                Just(LetterOrigin::Worker)
+            ],
+            code in "[a-z-]{1,20}", reason in "\\PC{0,300}", body in proptest::option::of(bodies()),
+            ordering_key in proptest::option::of("\\PC{1,128}"), attempts in any::<u32>(),
+            handler in proptest::option::of("[a-z]{1,9}/[a-z]{1,9}"), log in "\\PC{0,4000}", closed in any::<bool>(),
+            secs in 0..4_000_000_000_i64,
+        ) -> Letter {
+            let mut random: rand::rngs::StdRng = rand::SeedableRng::seed_from_u64(random);
+            let died_at = Timestamp::from_second(secs).unwrap();
+            Letter {
+                message_id: id.unwrap_or_else(|| MessageId::new(died_at, &mut random).to_string()),
+                round,
+                queue_id: QueueId::new(died_at, &mut random),
+                queue_name: QueueName::parse("orders").unwrap(),
+                origin,
+                reason: DeadReason::new(code, reason),
+                body,
+                ordering_key,
+                attempts,
+                handler: handler.map(|name| HandlerName::parse(&name).unwrap()),
+                log,
+                died_at,
+                state: if closed { LetterState::Closed } else { LetterState::Open },
+            }
+        }
+    }
+
+    fn text_of<'i>(item: &'i Item, name: &str) -> &'i str {
+        item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
+    }
+
+    fn is_too_large(letter: &Letter) -> bool {
+        matches!(write(letter), Err(MessagesError::TooLarge { .. }))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_letter_of_any_size_is_read_back_and_none_of_its_items_is_too_large(letter in letters()) {
+            let items = write(&letter).unwrap();
+            prop_assert!(items.len() <= 15);
+            for item in &items {
+                prop_assert_eq!(text_of(item, "pk"), text_of(&items[0], "pk"));
+                let size: usize = item.values().filter_map(|value| value.as_s().ok()).map(String::len).sum();
+                prop_assert!(size < 390 * 1024, "{} bytes", size);
+            }
+            let parts: HashMap<&str, &str> =
+                items[1..].iter().map(|item| (text_of(item, "sk"), text_of(item, "part"))).collect();
+            prop_assert_eq!(read(&items[0], |sk| parts.get(sk).copied()).unwrap(), letter.clone());
+            if items.len() > 1 {
+                prop_assert!(read(&items[0], |_| None).is_err());
+                prop_assert!(text_of(&items[1], "sk") > text_of(&items[0], "sk"));
+            }
+        }
+
+        #[test]
+        fn a_letter_beyond_one_transaction_is_refused_before_anything_is_written(mut letter in letters()) {
+            letter.body = Some("x".repeat(MAX_LETTER_BYTES + 1));
+            prop_assert!(is_too_large(&letter));
+            letter.body = None;
+            letter.log = "x".repeat(MAX_REST_BYTES + 1);
+            prop_assert!(is_too_large(&letter));
+        }
+    }
+
+    #[test]
+    fn a_body_is_cut_only_where_it_must_be() {
+        let check = |len: usize, expect: usize| {
+            let parts = if len > PART_BYTES { parts(&"x".repeat(len)).len() } else { 0 };
+            assert_eq!(parts, expect, "{len} bytes");
+        };
+        check(299 * 1024, 0);
+        check(300 * 1024, 0);
+        check(300 * 1024 + 1, 2);
+        check(301 * 1024, 2);
+        check(1024 * 1024, 4);
+    }
+}

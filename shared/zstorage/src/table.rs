@@ -1,0 +1,224 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use rand::Rng;
+use tokio::time::{Instant, sleep};
+
+use crate::StoreError;
+use crate::error::{Cancelled, cancelled, is_contention};
+use crate::item::{Item, Reader, key, text};
+
+/// How long a write gives way to other writers before it is [`StoreError::Busy`].
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest single wait among them.
+const LONGEST_WAIT_MS: u64 = 200;
+
+/// One DynamoDB table whose key is `pk` and `sk`.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+/// A condition or an update in DynamoDB's language. Names and values stand in it by placeholders only.
+#[derive(Debug, Default)]
+pub(crate) struct Expression {
+    pub(crate) text: String,
+    pub(crate) names: HashMap<String, String>,
+    pub(crate) values: Item,
+}
+
+/// One action of a transaction.
+pub(crate) enum Action {
+    /// Write the whole item, if the condition holds.
+    Put(Item, Option<Expression>),
+    /// Change (`update`) the item at `(pk, sk)`, if the condition holds.
+    Update { pk: String, sk: String, update: Expression, condition: Expression },
+    /// Remove the item at `(pk, sk)`, if the condition holds.
+    Delete { pk: String, sk: String, condition: Expression },
+}
+
+/// Why a transaction did not happen.
+#[derive(Debug)]
+pub(crate) enum Undone {
+    /// The conditions of the actions at these places do not hold.
+    Conditions(Vec<usize>),
+    /// It failed otherwise.
+    Store(StoreError),
+}
+
+impl Expression {
+    pub(crate) fn new(text: impl Into<String>) -> Expression {
+        Expression { text: text.into(), ..Expression::default() }
+    }
+
+    /// What stands for `#placeholder`.
+    pub(crate) fn name(mut self, placeholder: &str, name: &str) -> Expression {
+        self.names.insert(placeholder.to_owned(), name.to_owned());
+        self
+    }
+
+    /// What stands for `:placeholder`.
+    pub(crate) fn value(mut self, placeholder: &str, value: AttributeValue) -> Expression {
+        self.values.insert(placeholder.to_owned(), value);
+        self
+    }
+
+    /// Nothing is there yet.
+    pub(crate) fn absent() -> Expression {
+        Expression::new("attribute_not_exists(pk)")
+    }
+
+    /// Something is there.
+    pub(crate) fn present() -> Expression {
+        Expression::new("attribute_exists(pk)")
+    }
+}
+
+impl Table {
+    /// Reads one item, strongly consistent: whoever asks has no older answer to go by.
+    pub(crate) async fn get(
+        &self,
+        operation: &'static str,
+        pk: &str,
+        sk: &str,
+    ) -> Result<Option<Item>, StoreError> {
+        let call =
+            self.client.get_item().table_name(&self.name).set_key(Some(key(pk, sk))).consistent_read(true);
+        Ok(call.send().await.map_err(|error| StoreError::from_call(operation, error))?.item)
+    }
+
+    /// Up to `limit` items of one partition behind sort key `after`, in the order of their sort keys, and
+    /// whether there may be more. `filter` takes away what does not fit, after the items were read.
+    pub(crate) async fn query(
+        &self,
+        operation: &'static str,
+        pk: &str,
+        range: &Range<'_>,
+        filter: Option<&Expression>,
+        limit: Option<i32>,
+    ) -> Result<(Vec<Item>, Option<String>), StoreError> {
+        let mut call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk AND sk >= :from")
+            .expression_attribute_values(":pk", text(pk))
+            .expression_attribute_values(":from", text(range.from))
+            .consistent_read(true)
+            .set_limit(limit)
+            .set_exclusive_start_key(range.after.map(|after| key(pk, after)));
+        if let Some(filter) = filter {
+            call = call.filter_expression(&filter.text);
+            for (placeholder, name) in &filter.names {
+                call = call.expression_attribute_names(placeholder, name);
+            }
+            for (placeholder, value) in &filter.values {
+                call = call.expression_attribute_values(placeholder, value.clone());
+            }
+        }
+        let answer = call.send().await.map_err(|error| StoreError::from_call(operation, error))?;
+        let last = answer.last_evaluated_key.as_ref().map(|last| Reader(last).text("sk").map(str::to_owned));
+        Ok((answer.items.unwrap_or_default(), last.transpose()?))
+    }
+
+    /// Carries out all of `actions` or none. Built once and sent again byte-identical, under one token, when other
+    /// writers were in the way, so that an answer that was lost is not a second write.
+    pub(crate) async fn transact(&self, operation: &'static str, actions: Vec<Action>) -> Result<(), Undone> {
+        let actions = actions.into_iter().map(|action| self.wire(action)).collect();
+        let token = format!("{:032x}", rand::rng().random::<u128>());
+        let call =
+            self.client.transact_write_items().set_transact_items(Some(actions)).client_request_token(token);
+        let answer =
+            patiently(|| call.clone().send(), |error| cancelled(error) == Cancelled::Contention).await;
+        answer.map(|_| ()).map_err(|error| match cancelled(&error) {
+            Cancelled::Conditions(places) => Undone::Conditions(places),
+            Cancelled::Contention => Undone::Store(StoreError::Busy { operation }),
+            Cancelled::Other => Undone::Store(StoreError::from_call(operation, error)),
+        })
+    }
+
+    fn wire(&self, action: Action) -> TransactWriteItem {
+        let some = |map: HashMap<String, String>| (!map.is_empty()).then_some(map);
+        let wire = TransactWriteItem::builder();
+        match action {
+            Action::Put(item, condition) => {
+                let condition = condition.unwrap_or_default();
+                let put = Put::builder()
+                    .table_name(&self.name)
+                    .set_item(Some(item))
+                    .set_condition_expression((!condition.text.is_empty()).then_some(condition.text))
+                    .set_expression_attribute_names(some(condition.names))
+                    .set_expression_attribute_values(
+                        (!condition.values.is_empty()).then_some(condition.values),
+                    );
+                wire.put(put.build().expect("table and item are set"))
+            }
+            Action::Update { pk, sk, update, condition } => {
+                let mut names = update.names;
+                names.extend(condition.names);
+                let mut values = update.values;
+                values.extend(condition.values);
+                let update = Update::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(key(&pk, &sk)))
+                    .update_expression(update.text)
+                    .condition_expression(condition.text)
+                    .set_expression_attribute_names(some(names))
+                    .set_expression_attribute_values((!values.is_empty()).then_some(values));
+                wire.update(update.build().expect("table, key and update are set"))
+            }
+            Action::Delete { pk, sk, condition } => {
+                let delete = Delete::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(key(&pk, &sk)))
+                    .condition_expression(condition.text)
+                    .set_expression_attribute_names(some(condition.names))
+                    .set_expression_attribute_values(
+                        (!condition.values.is_empty()).then_some(condition.values),
+                    );
+                wire.delete(delete.build().expect("table and key are set"))
+            }
+        }
+        .build()
+    }
+}
+
+/// Which sort keys of a partition: from `from` on, and behind `after` if a page came before.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Range<'a> {
+    pub(crate) from: &'a str,
+    pub(crate) after: Option<&'a str>,
+}
+
+/// Sends `call` again, after growing waits with jitter, as long as `contended` says that other writers were in
+/// the way and [`PATIENCE`] lasts.
+pub(crate) async fn patiently<T, E, F>(
+    call: impl Fn() -> F,
+    contended: impl Fn(&SdkError<E>) -> bool,
+) -> Result<T, SdkError<E>>
+where
+    F: Future<Output = Result<T, SdkError<E>>>,
+{
+    let end = Instant::now() + PATIENCE;
+    let mut step_ms = 10;
+    loop {
+        match call().await {
+            Err(error) if contended(&error) && Instant::now() < end => {
+                let wait_ms = rand::rng().random_range(step_ms / 2..=step_ms);
+                sleep(Duration::from_millis(wait_ms)).await;
+                step_ms = (step_ms * 2).min(LONGEST_WAIT_MS);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// For calls on single items: whether a transaction of someone else held the item.
+pub(crate) fn held_by_a_transaction<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code().is_some_and(is_contention)
+}

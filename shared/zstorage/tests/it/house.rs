@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use domain::{
+    Clock, Destination, KeyId, MessageId, Queue, QueueId, QueueName, QueueState, SqsQueue, WorkerMode,
+};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use zstorage::{Catalog, Messages, create_tables};
+
+/// Hands of a clock that a test turns.
+#[derive(Clone)]
+pub(crate) struct Hands(Arc<AtomicI64>);
+
+impl Hands {
+    pub(crate) fn new() -> Hands {
+        Hands(Arc::new(AtomicI64::new(1_700_000_000_000)))
+    }
+
+    pub(crate) fn turn_secs(&self, secs: i64) {
+        self.0.fetch_add(secs * 1000, Ordering::SeqCst);
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let hands = self.0.clone();
+        Clock::new(move || Timestamp::from_millisecond(hands.load(Ordering::SeqCst)).unwrap())
+    }
+}
+
+/// A DynamoDB of its own, with both tables.
+pub(crate) struct House {
+    pub(crate) client: Client,
+    pub(crate) hands: Hands,
+}
+
+pub(crate) fn client_of(endpoint: String) -> Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    Client::from_conf(config.build())
+}
+
+impl House {
+    pub(crate) async fn new() -> House {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let database = dynoxide::Database::memory().unwrap();
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+        let client = client_of(endpoint);
+        create_tables(&client, "catalog", "messages").await.unwrap();
+        House { client, hands: Hands::new() }
+    }
+
+    /// As another process sees it: with caches of its own.
+    pub(crate) fn catalog(&self) -> Catalog {
+        Catalog::new(self.client.clone(), "catalog".into(), self.hands.clock())
+    }
+
+    pub(crate) fn messages(&self) -> Messages {
+        Messages::new(self.client.clone(), "messages".into(), self.hands.clock())
+    }
+
+    pub(crate) async fn items(&self, table: &str) -> usize {
+        let answer = self.client.scan().table_name(table).consistent_read(true).send().await.unwrap();
+        answer.items().len()
+    }
+}
+
+pub(crate) fn queue_id() -> QueueId {
+    QueueId::new(Timestamp::now(), &mut rand::rng())
+}
+
+pub(crate) fn key_id() -> KeyId {
+    KeyId::new(Timestamp::now(), &mut rand::rng())
+}
+
+pub(crate) fn message_id() -> MessageId {
+    MessageId::new(Timestamp::now(), &mut rand::rng())
+}
+
+/// A queue over an SQS queue of the same name, with its worker attached.
+pub(crate) fn queue(name: &str) -> Queue {
+    let place = SqsQueue { region: "us-east-1".into(), account: "000000000000".into(), name: name.into() };
+    Queue {
+        id: queue_id(),
+        name: QueueName::parse(name).unwrap(),
+        destination: Destination::Sqs(place),
+        credentials: None,
+        default_handler: None,
+        schema: None,
+        fifo: false,
+        worker: WorkerMode::Attached,
+        mapping: None,
+        state: QueueState::Ready,
+        max_failures: 3,
+        dead_letter_queue: None,
+        owned: true,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+        version: 1,
+    }
+}
