@@ -1,0 +1,124 @@
+//! `publish`: a message, or a batch, over HTTP onto a queue.
+//!
+//! **2xx only when the engine has the message**; what it refused is kept as a letter and the answer is 503.
+
+mod batch;
+mod options;
+mod problems;
+mod start;
+
+use api::{BASE, Body, Caller, PathText, Problem};
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use delivery::{NewMessage, Published, Publisher};
+use domain::{Names, Payload, Queue, QueueId, QueueName, Scope};
+use http::HeaderMap;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use zstorage::Catalog;
+
+pub use start::{StartError, start};
+
+/// What the routes stand on.
+#[derive(Clone)]
+pub struct PublishState {
+    /// Where queues are found.
+    pub catalog: Catalog,
+    /// What sends.
+    pub publisher: Publisher,
+}
+
+/// The routes `POST .../queue/{id}/publish`, `.../queue/a/{name}/publish`, and `.../batch` beneath each; without
+/// authentication and fallback, which `api::serve` adds.
+pub fn router(state: PublishState) -> Router {
+    Router::new()
+        .route(&format!("{BASE}/queue/{{id}}/publish"), post(publish_by_id))
+        .route(&format!("{BASE}/queue/a/{{name}}/publish"), post(publish_by_name))
+        .route(&format!("{BASE}/queue/{{id}}/publish/batch"), post(batch::by_id))
+        .route(&format!("{BASE}/queue/a/{{name}}/publish/batch"), post(batch::by_name))
+        .with_state(state)
+}
+
+async fn publish_by_id(
+    State(state): State<PublishState>,
+    caller: Caller,
+    PathText(id): PathText,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Json<Value>, Problem> {
+    let queue = state.queue_by_id(&caller, &id).await?;
+    state.publish(&caller, &queue, &headers, &body).await
+}
+
+async fn publish_by_name(
+    State(state): State<PublishState>,
+    caller: Caller,
+    PathText(name): PathText,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Json<Value>, Problem> {
+    let queue = state.queue_by_name(&caller, &name).await?;
+    state.publish(&caller, &queue, &headers, &body).await
+}
+
+impl PublishState {
+    async fn publish(
+        &self,
+        caller: &Caller,
+        queue: &Queue,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Json<Value>, Problem> {
+        let (options, mut faults) = options::of_headers(headers);
+        let payload = match Payload::parse(body, self.publisher.max_body_bytes(queue).await) {
+            Ok(payload) => payload,
+            Err(of_body) if of_body.0.iter().any(|f| matches!(f.code, "not-json" | "too-large")) => {
+                return Err(of_body.into());
+            }
+            Err(of_body) => {
+                faults.0.extend(options.faults(queue).0);
+                faults.0.extend(of_body.0);
+                return Err(faults.into());
+            }
+        };
+        if !faults.is_empty() {
+            faults.0.extend(options.faults(queue).0);
+            return Err(faults.into());
+        }
+        let published = self.publisher.publish(caller.key, queue, NewMessage { payload, options }).await;
+        Ok(Json(Value::Object(answer(&published.map_err(problems::of)?))))
+    }
+
+    async fn queue_by_id(&self, caller: &Caller, id: &str) -> Result<Arc<Queue>, Problem> {
+        let found = match id.parse::<QueueId>() {
+            Ok(id) => self.catalog.queue_by_id(id).await?,
+            Err(_no_id_of_ours) => None,
+        };
+        let queue =
+            found.ok_or_else(|| caller.unknown(&Scope::QueuePublish(Names::Any), "queue of this id"))?;
+        caller.require(&Scope::publish(&queue.name))?;
+        Ok(queue)
+    }
+
+    async fn queue_by_name(&self, caller: &Caller, name: &str) -> Result<Arc<Queue>, Problem> {
+        let unknown = |scope: &Scope| caller.unknown(scope, "queue of this name");
+        let name = QueueName::parse(name).map_err(|_no_name| unknown(&Scope::QueuePublish(Names::Any)))?;
+        let scope = Scope::publish(&name);
+        caller.require(&scope)?;
+        self.catalog.queue_by_name(&name).await?.ok_or_else(|| unknown(&scope))
+    }
+}
+
+/// The three keys that clients hold on to; nothing else may stand beside them.
+fn answer(published: &Published) -> serde_json::Map<String, Value> {
+    [
+        ("message-id", published.message_id.to_string()),
+        ("sqs-id", published.sqs_id.clone()),
+        ("queue-id", published.queue_id.to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), json!(value)))
+    .into_iter()
+    .collect()
+}

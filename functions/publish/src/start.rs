@@ -1,0 +1,45 @@
+use api::Keys;
+use axum::Router;
+use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use delivery::Publisher;
+use domain::Clock;
+use queue::{Queues, SqsConfig};
+use zstorage::{Catalog, Messages, SealError, Sealer};
+
+use crate::{PublishState, router};
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is not complete.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Credentials of queues could not be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// The whole function as a service, from the environment it was started with; one error names all that is missing.
+pub fn start(environment: &Environment) -> Result<Router, StartError> {
+    let mut reader = environment.reader();
+    let aws = Aws::read(&mut reader);
+    let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
+    let sealing = reader.sealing();
+    reader.finish()?;
+    let clock = Clock::system();
+    let sealer = match sealing {
+        Sealing::Kms(key_id) => Sealer::Kms { client: aws.kms(), key_id },
+        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
+    };
+    let parts = aws.sqs_parts();
+    let queues = Queues::new(SqsConfig {
+        region: parts.region,
+        endpoint: parts.endpoint,
+        credentials: parts.credentials,
+        http_client: parts.http_client,
+    });
+    let catalog = Catalog::new(aws.dynamodb(), catalog, clock.clone());
+    let messages = Messages::new(aws.dynamodb(), messages, clock.clone());
+    let publisher = Publisher::new(messages, queues, sealer, clock.clone());
+    Ok(api::serve(router(PublishState { catalog: catalog.clone(), publisher }), Keys::new(catalog, clock)))
+}

@@ -1,0 +1,102 @@
+use axum::Router;
+use bootstrap::{Aws, Endpoints};
+use delivery::Publisher;
+use domain::{
+    Clock, Credentials, Destination, Queue, QueueId, QueueName, QueueState, Secret, SqsQueue, WorkerMode,
+};
+use publish::PublishState;
+use queue::{Queues, SqsConfig};
+use zstorage::{Messages, Sealer};
+
+use crate::engine::Engine;
+use crate::store::{ACCOUNT, Answer, REGION, Store, call};
+
+/// `publish` with all that it stands on.
+pub(crate) struct House {
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) served: Router,
+    pub(crate) key: String,
+    sealer: Sealer,
+    _files: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) async fn start() -> House {
+        House::before(Engine::start().await).await
+    }
+
+    /// With an engine of its own.
+    pub(crate) async fn before(engine: Engine) -> House {
+        let store = Store::start().await;
+        let messages = store.messages.clone();
+        House::of(store, messages, engine).await
+    }
+
+    /// With Messages of its own: one that is out of reach, say.
+    pub(crate) async fn over(messages: Messages) -> House {
+        House::of(Store::start().await, messages, Engine::start().await).await
+    }
+
+    async fn of(store: Store, messages: Messages, engine: Engine) -> House {
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("key");
+        Sealer::create_key_file(&file).unwrap();
+        let sealer = Sealer::from_key_file(&file).unwrap();
+        let endpoints = Endpoints { sqs: Some(engine.endpoint.clone()), ..Endpoints::default() };
+        let parts = Aws::local(REGION, ACCOUNT, endpoints).sqs_parts();
+        let queues = Queues::new(SqsConfig {
+            region: parts.region,
+            endpoint: parts.endpoint,
+            credentials: parts.credentials,
+            http_client: parts.http_client,
+        });
+        let publisher = Publisher::new(messages, queues, sealer.clone(), Clock::system());
+        let state = PublishState { catalog: store.catalog.clone(), publisher };
+        let served =
+            api::serve(publish::router(state), api::Keys::new(store.catalog.clone(), store.clock.clone()));
+        let key = store.key(&["*"]).await;
+        House { store, engine, served, key, sealer, _files: files }
+    }
+
+    /// A queue that is registered, and there.
+    pub(crate) async fn queue(&self, name: &str, change: impl FnOnce(&mut Queue)) -> Queue {
+        let now = self.store.clock.now();
+        let mut queue = Queue {
+            id: QueueId::new(now, &mut rand::rng()),
+            name: QueueName::parse(name).unwrap(),
+            destination: Destination::Sqs(SqsQueue {
+                region: REGION.into(),
+                account: ACCOUNT.into(),
+                name: format!("ql-{name}"),
+            }),
+            credentials: None,
+            default_handler: None,
+            schema: None,
+            fifo: false,
+            worker: WorkerMode::None,
+            mapping: None,
+            state: QueueState::Ready,
+            max_failures: 3,
+            dead_letter_queue: None,
+            owned: false,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        change(&mut queue);
+        self.engine.make(&format!("ql-{name}"), &[]);
+        self.store.catalog.create_queue(&queue).await.unwrap();
+        queue
+    }
+
+    pub(crate) async fn seal(&self, queue: QueueId) -> domain::Sealed {
+        let credentials =
+            Credentials { username: Secret::new("AKIAFOREIGN"), password: Secret::new("foreign-secret") };
+        self.sealer.seal(queue, &credentials).await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        call(&self.served, &self.key, &format!("POST {path}"), headers, body.as_ref()).await
+    }
+}

@@ -1,0 +1,162 @@
+use domain::{
+    ApiKey, Destination, Letter, LetterOrigin, LetterState, MappingState, Queue, QueueState, WorkerMode,
+};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::Settings;
+
+/// A queue as callers see it: everything but its secrets.
+pub(crate) fn of_queue(queue: &Queue, settings: &Settings) -> Value {
+    let endpoint = settings.sqs_endpoint.as_deref();
+    let Destination::Sqs(sqs) = &queue.destination;
+    json!({
+        "id": queue.id.to_string(),
+        "name": queue.name.as_str(),
+        "type": "sqs",
+        "url": sqs.url(endpoint),
+        "region": sqs.region,
+        "credentials": { "set": queue.credentials.is_some() },
+        "fifo": queue.fifo,
+        "default-handler": queue.default_handler.as_ref().map(|handler| handler.as_str()),
+        "schema": queue.schema,
+        "worker": worker(queue.worker),
+        "max-failures": queue.max_failures,
+        "state": state(queue.state),
+        "owned": queue.owned,
+        "dead-letter-queue": queue.dead_letter_queue.as_ref().map(|dead| dead.url(endpoint)),
+        "created-at": queue.created_at.to_string(),
+        "updated-at": queue.updated_at.to_string(),
+    })
+}
+
+pub(crate) fn mapping(state: MappingState) -> &'static str {
+    match state {
+        MappingState::Enabled => "enabled",
+        MappingState::Disabled => "disabled",
+        MappingState::Changing => "changing",
+    }
+}
+
+fn worker(mode: WorkerMode) -> &'static str {
+    match mode {
+        WorkerMode::Attached => "attached",
+        WorkerMode::None => "none",
+    }
+}
+
+fn state(state: QueueState) -> &'static str {
+    match state {
+        QueueState::Creating => "creating",
+        QueueState::Ready => "ready",
+        QueueState::Deleting => "deleting",
+    }
+}
+
+/// A key as callers see it: without its secrets, which nobody knows any more.
+pub(crate) fn of_key(key: &ApiKey) -> Value {
+    json!({
+        "id": key.id.to_string(),
+        "label": key.label,
+        "scopes": key.scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "secrets": key.secret_hashes.len(),
+        "created-at": key.created_at.to_string(),
+        "expires-at": key.expires_at.map(|at| at.to_string()),
+        "revoked-at": key.revoked_at.map(|at| at.to_string()),
+    })
+}
+
+/// One round of a dead letter.
+pub(crate) fn of_letter(letter: &Letter) -> Value {
+    let mut document = json!({
+        "round": letter.round,
+        "queue-id": letter.queue_id.to_string(),
+        "queue-name": letter.queue_name.as_str(),
+        "reason": { "code": letter.reason.code, "message": letter.reason.message },
+        "attempts": letter.attempts,
+        "handler": letter.handler.as_ref().map(|handler| handler.as_str()),
+        "log": letter.log,
+        "ordering-key": letter.ordering_key,
+        "died-at": letter.died_at.to_string(),
+        "state": match letter.state {
+            LetterState::Open => "open",
+            LetterState::Closed => "closed",
+        },
+    });
+    let origin = match letter.origin {
+        LetterOrigin::Worker => "worker",
+        LetterOrigin::Publish { outcome_unknown, may_have_been_retried } => {
+            document["may-have-been-retried"] = json!(may_have_been_retried);
+            document["outcome"] = json!(if outcome_unknown { "unknown" } else { "refused" });
+            "publish"
+        }
+    };
+    document["origin"] = json!(origin);
+    document
+}
+
+/// A message's letters as JSON text. Written by hand where a payload stands: it must be shown as it was sent, and a
+/// parsed value would already be another.
+pub(crate) fn of_letters(message_id: &str, letters: &[Letter]) -> String {
+    let rounds: Vec<String> = letters
+        .iter()
+        .map(|letter| {
+            let document = of_letter(letter).to_string();
+            match &letter.body {
+                None => document,
+                Some(body) => {
+                    let open = document.strip_suffix('}').unwrap_or(&document);
+                    format!("{open},\"payload\":{}}}", payload(body))
+                }
+            }
+        })
+        .collect();
+    format!("{{\"message-id\":{},\"rounds\":[{}]}}", json!(message_id), rounds.join(","))
+}
+
+/// The body as it was sent if it is JSON (what was published always is), else as a JSON string.
+fn payload(body: &str) -> String {
+    match serde_json::from_str::<&RawValue>(body) {
+        Ok(raw) => raw.get().to_owned(),
+        Err(_) => json!(body).to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic")]
+mod tests {
+    use super::*;
+    use domain::{DeadReason, QueueId, QueueName};
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_payload_is_shown_as_it_was_sent() {
+        let check = |body: Option<&str>, expect: Option<&str>| {
+            let letter = Letter {
+                message_id: "m".into(),
+                round: 0,
+                queue_id: QueueId::new(Timestamp::UNIX_EPOCH, &mut rand::rng()),
+                queue_name: QueueName::parse("orders").unwrap(),
+                origin: LetterOrigin::Publish { outcome_unknown: true, may_have_been_retried: false },
+                reason: DeadReason::new("refused", "\"no\""),
+                body: body.map(str::to_owned),
+                ordering_key: None,
+                attempts: 1,
+                handler: None,
+                log: String::new(),
+                died_at: Timestamp::UNIX_EPOCH,
+                state: LetterState::Open,
+            };
+            let text = of_letters("m\"", &[letter]);
+            let read: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read["rounds"][0]["outcome"], "unknown");
+            match expect {
+                Some(expect) => assert!(text.contains(&format!("\"payload\":{expect}}}")), "{text}"),
+                None => assert_eq!(read["rounds"][0].get("payload"), None),
+            }
+        };
+        check(None, None);
+        check(Some("{\"n\": 1.0e2}"), Some("{\"n\": 1.0e2}"));
+        check(Some("no json"), Some("\"no json\""));
+    }
+}

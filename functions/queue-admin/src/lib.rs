@@ -1,0 +1,71 @@
+//! `queue-admin`: the registry of queues over HTTP, with pause and resume, API keys, dead letters and health.
+//!
+//! **A secret goes in and never comes out**: passwords are sealed before they are kept, and of API keys only a hash is.
+
+mod changes;
+mod create;
+mod documents;
+mod health;
+mod keys;
+mod letters;
+mod problems;
+mod queues;
+mod remove;
+mod settings;
+mod start;
+mod wanted;
+
+use api::BASE;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use domain::Clock;
+use queue::{Ages, Mappings, Queues};
+use serde_json::{Value, json};
+use zstorage::{Catalog, Messages, Sealer};
+
+pub use settings::Settings;
+pub use start::{StartError, start};
+
+/// What the routes stand on.
+#[derive(Clone)]
+pub struct AdminState {
+    /// Queues and keys.
+    pub catalog: Catalog,
+    /// Letters.
+    pub messages: Messages,
+    /// The queues themselves.
+    pub queues: Queues,
+    /// What feeds the worker.
+    pub mappings: Mappings,
+    /// How long the oldest message has waited.
+    pub ages: Ages,
+    /// Seals foreign credentials.
+    pub sealer: Sealer,
+    /// The time.
+    pub clock: Clock,
+    /// What this installation allows.
+    pub settings: Settings,
+}
+
+/// The routes, without authentication and fallback, which `api::serve` adds.
+pub fn router(state: AdminState) -> Router {
+    let at = |path: &str| format!("{BASE}{path}");
+    Router::new()
+        .route(&at("/health"), get(alive))
+        .route(&at("/queue"), post(create::create).get(queues::list))
+        .route(&at("/queue/{id}"), get(queues::by_id).put(changes::change).delete(remove::remove))
+        .route(&at("/queue/a/{name}"), get(queues::by_name))
+        .route(&at("/queue/{id}/pause"), post(queues::pause))
+        .route(&at("/queue/{id}/resume"), post(queues::resume))
+        .route(&at("/key"), post(keys::create).get(keys::list))
+        .route(&at("/key/{id}"), get(keys::read).delete(keys::revoke))
+        .route(&at("/key/{id}/rotate"), post(keys::rotate))
+        .route(&at("/key/{id}/secret/previous"), delete(keys::drop_previous))
+        .route(&at("/dead-letter/{message-id}"), get(letters::read))
+        .with_state(state)
+}
+
+/// Open to everybody, so it says nothing but that the process answers.
+async fn alive() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}

@@ -1,0 +1,60 @@
+use domain::SqsQueue;
+
+/// What this installation is and allows.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The stack's name: our own queues are `<stack>-*`.
+    pub stack: String,
+    /// The home region.
+    pub region: String,
+    /// Our account, twelve digits.
+    pub account: String,
+    /// Where SQS is, if not at AWS.
+    pub sqs_endpoint: Option<String>,
+    /// Whether queues may be made at run time.
+    pub creation_allowed: bool,
+    /// How long one batch may take the worker, seconds.
+    pub worker_timeout_secs: u32,
+}
+
+/// SQS takes names this long.
+const MAX_SQS_NAME: usize = 80;
+
+impl Settings {
+    /// Whether our own role may be used on `queue`: only on what belongs to this stack, or a caller could make our
+    /// rights serve another's ends.
+    pub(crate) fn is_ours(&self, queue: &SqsQueue) -> bool {
+        queue.account == self.account && queue.name.starts_with(&format!("{}-", self.stack))
+    }
+
+    /// Where a queue that we make lies; `None` = its name would be too long for SQS, or its dead-letter queue's.
+    pub(crate) fn own_place(&self, name: &str, fifo: bool) -> Option<SqsQueue> {
+        let suffix = if fifo { ".fifo" } else { "" };
+        let stem = self.own_stem(name);
+        if stem.len() + "-dead".len() + suffix.len() > MAX_SQS_NAME {
+            return None;
+        }
+        Some(SqsQueue {
+            region: self.region.clone(),
+            account: self.account.clone(),
+            name: format!("{stem}{suffix}"),
+        })
+    }
+
+    /// Where the dead-letter queue beside it lies.
+    pub(crate) fn own_dead_place(&self, name: &str, fifo: bool) -> Option<SqsQueue> {
+        let suffix = if fifo { ".fifo" } else { "" };
+        let place = self.own_place(name, fifo)?;
+        Some(SqsQueue { name: format!("{}-dead{suffix}", self.own_stem(name)), ..place })
+    }
+
+    /// The SQS name of a queue that we make, without `.fifo`.
+    pub(crate) fn own_stem(&self, name: &str) -> String {
+        format!("{}-{name}", self.stack)
+    }
+
+    /// The visibility timeout of queues that feed the worker, seconds: six times its own, as Lambda asks.
+    pub(crate) fn visibility_secs(&self) -> u32 {
+        self.worker_timeout_secs.saturating_mul(6)
+    }
+}

@@ -1,0 +1,140 @@
+use crate::engine::Mood;
+use crate::house::House;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_is_made_with_its_dead_letter_queue_and_attached() {
+    let house = House::start().await;
+    let answer = house.want(201, "POST /queue", r#"{"name":"orders","type":"sqs"}"#).await;
+    let queue = answer.json();
+    assert!(queue["id"].as_str().unwrap().starts_with("0AV"));
+    assert_eq!(
+        answer.headers["location"],
+        format!("/api/v1/zstorage/queue/{}", queue["id"].as_str().unwrap())
+    );
+    for (member, expect) in [
+        ("name", "orders"),
+        ("type", "sqs"),
+        ("region", "eu-west-1"),
+        ("worker", "attached"),
+        ("state", "ready"),
+    ] {
+        assert_eq!(queue[member], expect, "{queue}");
+    }
+    assert_eq!(queue["url"], house.url("ql-orders"));
+    assert_eq!(queue["credentials"], serde_json::json!({"set": false}));
+    assert!(queue["created-at"].is_string() && queue["updated-at"].is_string());
+    assert_eq!(house.engine.queues(), ["ql-orders", "ql-orders-dead"]);
+    assert_eq!(house.engine.mappings(), [("arn:aws:sqs:eu-west-1:000000000000:ql-orders".to_owned(), true)]);
+    house.want(201, "POST /queue", r#"{"name":"line","type":"sqs","fifo":true,"worker":"none"}"#).await;
+    assert!(house.engine.queues().contains(&"ql-line-dead.fifo".to_owned()));
+    assert_eq!(house.engine.mappings().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_simultaneous_creates_exactly_one_wins() {
+    let house = House::start().await;
+    let body = r#"{"name":"orders","type":"sqs"}"#;
+    let (one, two, three) = tokio::join!(
+        house.ask("POST /queue", body),
+        house.ask("POST /queue", body),
+        house.ask("POST /queue", body)
+    );
+    let mut statuses = [one.status, two.status, three.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409]);
+    house.want(409, "POST /queue", body).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_broke_off_is_gone_on_with_by_the_same_request() {
+    let house = House::start().await;
+    let body = r#"{"name":"orders","type":"sqs","max-failures":2}"#;
+    house.engine.mood(Mood::Broken);
+    house.want(503, "POST /queue", body).await;
+    let listed = house.want(200, "GET /queue", "").await.json();
+    assert_eq!(listed["queues"][0]["state"], "creating");
+    house.engine.mood(Mood::Fine);
+    house.want(409, "POST /queue", r#"{"name":"orders","type":"sqs","max-failures":3}"#).await;
+    let queue = house.want(201, "POST /queue", body).await.json();
+    assert_eq!(queue["id"], listed["queues"][0]["id"]);
+    assert_eq!((&queue["state"], &queue["max-failures"]), (&"ready".into(), &2.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_queue_is_registered_by_its_url() {
+    let house = House::start().await;
+    house.engine.make(
+        "ql-there",
+        &[(
+            "RedrivePolicy",
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:000000000000:ql-dead","maxReceiveCount":5}"#,
+        )],
+    );
+    house.engine.make("ql-hasty", &[("VisibilityTimeout", "5")]);
+    let post = async |name: &str, url: &str, more: &str, status: u16| {
+        let body = format!(r#"{{"name":"{name}","type":"sqs","url":"{url}"{more}}}"#);
+        house.want(status, "POST /queue", &body).await
+    };
+    let there = house.url("ql-there");
+    let queue = post("a", &there, "", 201).await.json();
+    assert_eq!((&queue["worker"], &queue["owned"]), (&"none".into(), &false.into()));
+    assert_eq!(queue["dead-letter-queue"], house.url("ql-dead"));
+    post("b", &there, r#","worker":"attached""#, 201).await;
+    let taken = post("c", &there, r#","worker":"attached""#, 409).await;
+    assert_eq!(taken.faults(), [("url".to_owned(), "taken".to_owned())]);
+    assert_eq!(post("d", &house.url("ql-gone"), "", 422).await.faults()[0].1, "unknown");
+    assert_eq!(
+        post("e", &house.url("ql-hasty"), r#","worker":"attached""#, 422).await.faults()[0].1,
+        "visibility"
+    );
+    post("f", &house.url("foreign"), "", 422).await;
+    let secret = r#","username":"AKIAX","password":"hush-hush""#;
+    let queue = post("g", &house.url("foreign"), secret, 201).await;
+    assert_eq!(queue.json()["credentials"]["set"], true);
+    assert!(!queue.text.contains("hush") && !queue.text.contains("AKIAX"), "{}", queue.text);
+    assert_eq!(house.engine.mappings().len(), 1);
+    // What is there already is not taken for ours.
+    house.engine.make("ql-old", &[]);
+    house.want(409, "POST /queue", r#"{"name":"old","type":"sqs"}"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_takes_what_we_made_and_nothing_else() {
+    let house = House::start().await;
+    house.engine.make("ql-there", &[]);
+    let own = house.made(r#"{"name":"orders","type":"sqs"}"#).await;
+    let there = house.url("ql-there");
+    let others =
+        house.made(&format!(r#"{{"name":"there","type":"sqs","url":"{there}","worker":"attached"}}"#)).await;
+    house.engine.mood(Mood::Broken);
+    house.want(503, &format!("DELETE /queue/{own}"), "").await;
+    house.engine.mood(Mood::Fine);
+    assert_eq!(house.want(200, &format!("GET /queue/{own}"), "").await.json()["state"], "deleting");
+    house.want(409, &format!("PUT /queue/{own}"), r#"{"max-failures":1}"#).await;
+    house.want(204, &format!("DELETE /queue/{own}"), "").await;
+    house.want(204, &format!("DELETE /queue/{others}"), "").await;
+    house.want(404, &format!("DELETE /queue/{own}"), "").await;
+    assert_eq!(house.engine.queues(), ["ql-there"]);
+    assert!(house.engine.mappings().is_empty());
+    house.want(201, "POST /queue", r#"{"name":"orders","type":"sqs"}"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_broke_off_can_be_deleted() {
+    let house = House::start().await;
+    house.engine.mood(Mood::Broken);
+    house.want(503, "POST /queue", r#"{"name":"orders","type":"sqs"}"#).await;
+    house.engine.mood(Mood::Fine);
+    let id = house.want(200, "GET /queue/a/orders", "").await.json()["id"].as_str().unwrap().to_owned();
+    house.want(204, &format!("DELETE /queue/{id}"), "").await;
+    house.want(404, "GET /queue/a/orders", "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_creation_is_refused_a_url_is_asked_for() {
+    let house = House::with(|settings| settings.creation_allowed = false).await;
+    let answer = house.want(422, "POST /queue", r#"{"name":"orders","type":"kafka","worker":7}"#).await;
+    assert_eq!(answer.faults().len(), 2, "{}", answer.text);
+    let answer = house.want(422, "POST /queue", r#"{"name":"orders","type":"sqs"}"#).await;
+    assert_eq!(answer.faults(), [("url".to_owned(), "required".to_owned())]);
+}

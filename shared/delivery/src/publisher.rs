@@ -1,0 +1,257 @@
+use std::time::Duration;
+
+use domain::{
+    Clock, DeadReason, KeyId, Letter, LetterOrigin, LetterState, MessageId, Payload, Queue, QueueId,
+};
+use queue::{Outgoing, Queues, SendError};
+use tokio::time::{Instant, timeout, timeout_at};
+use zstorage::{Begun, IdempotencyKey, Messages, MessagesError, Sealer};
+
+use crate::door::{Door, Doors};
+use crate::error::too_slow;
+use crate::message::in_use;
+use crate::{NewMessage, PublishError, Published, Undelivered};
+
+/// A caller has its answer within 5 s; this is what the steps may use of it, the last of them the keeping of a letter.
+pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(1);
+const SEND_WITHIN: Duration = Duration::from_millis(3500);
+const SENT_BY: Duration = Duration::from_millis(4100);
+const ANSWER_BY: Duration = Duration::from_millis(4800);
+
+/// An idempotency key is held by one attempt this long, seconds: longer than any attempt takes.
+pub(crate) const IN_PROGRESS_SECS: u32 = 10;
+
+/// Publishes messages. Cheap to clone; clones share what they have learnt of the queues.
+#[derive(Clone)]
+pub struct Publisher {
+    pub(crate) messages: Messages,
+    pub(crate) queues: Queues,
+    pub(crate) clock: Clock,
+    doors: Doors,
+}
+
+/// Whom a message comes from and where it is to go.
+pub(crate) struct Errand<'q> {
+    pub(crate) caller: KeyId,
+    pub(crate) queue: &'q Queue,
+    pub(crate) message: NewMessage,
+    pub(crate) message_id: MessageId,
+}
+
+impl Publisher {
+    /// A publisher that keeps idempotency rows and letters in `messages` and sends through `queues`.
+    pub fn new(messages: Messages, queues: Queues, sealer: Sealer, clock: Clock) -> Publisher {
+        let doors = Doors::new(queues.clone(), sealer, clock.clone());
+        Publisher { messages, queues, clock, doors }
+    }
+
+    /// The largest body `queue` takes, bytes: its own limit less what travels beside a body.
+    pub async fn max_body_bytes(&self, queue: &Queue) -> usize {
+        self.doors.of(queue).await.max_body_bytes
+    }
+
+    /// Puts one message on `queue` and waits for the engine's acceptance: within 5 s, and warm and without an idempotency
+    /// key by one AWS call.
+    pub async fn publish(
+        &self,
+        caller: KeyId,
+        queue: &Queue,
+        message: NewMessage,
+    ) -> Result<Published, PublishError> {
+        let start = Instant::now();
+        let door = self.admit(queue, &message).await?;
+        let mut errand = self.errand(caller, queue, message);
+        if let Some(row) = errand.row()
+            && let Some(before) = self.begin(&row, &mut errand).await?
+        {
+            return Ok(before);
+        }
+        let sent = match &door.place {
+            Err(reason) => Err(SendError::Unreachable { reason: reason.clone() }),
+            Ok(place) => {
+                let by = (Instant::now() + SEND_WITHIN).min(start + SENT_BY);
+                let sent = timeout_at(by, self.queues.send(place, &errand.outgoing())).await;
+                sent.unwrap_or_else(|_elapsed| {
+                    Err(SendError::Unanswered { reason: "it took too long".to_owned() })
+                })
+            }
+        };
+        let sent = sent.map(|accepted| accepted.sqs_id);
+        self.settle(&errand, sent, start + ANSWER_BY).await
+    }
+
+    /// The door to `queue`, if `message` may pass it.
+    pub(crate) async fn admit(
+        &self,
+        queue: &Queue,
+        message: &NewMessage,
+    ) -> Result<std::sync::Arc<Door>, PublishError> {
+        in_use(queue)?;
+        let door = self.doors.of(queue).await;
+        let (options, payload) = (message.options.faults(queue), door.payload_faults(&message.payload));
+        if options.is_empty() && payload.is_empty() {
+            Ok(door)
+        } else {
+            Err(PublishError::Invalid { options, payload })
+        }
+    }
+
+    pub(crate) fn errand<'q>(&self, caller: KeyId, queue: &'q Queue, message: NewMessage) -> Errand<'q> {
+        let message_id = MessageId::new(self.clock.now(), &mut rand::rng());
+        Errand { caller, queue, message, message_id }
+    }
+
+    /// Notes the idempotency key before anything is sent. `Some` = the answer that was given before; else the errand
+    /// goes on, under the id it had on an earlier try.
+    pub(crate) async fn begin(
+        &self,
+        row: &IdempotencyKey,
+        errand: &mut Errand<'_>,
+    ) -> Result<Option<Published>, PublishError> {
+        let begun =
+            self.messages.begin(row, errand.message.fingerprint(), errand.message_id, IN_PROGRESS_SECS);
+        let begun =
+            timeout(BEGIN_WITHIN, begun).await.unwrap_or_else(|_elapsed| Err(too_slow("an idempotency key")));
+        match begun.map_err(PublishError::Storage)? {
+            Begun::New { .. } => Ok(None),
+            Begun::Resume { message_id, .. } => {
+                errand.message_id = message_id;
+                Ok(None)
+            }
+            Begun::Accepted { message_id, engine_id } => {
+                Ok(Some(Published { message_id, sqs_id: engine_id, queue_id: row.queue, replayed: true }))
+            }
+            Begun::OtherBody => Err(PublishError::OtherBody),
+            Begun::InProgress { retry_after_secs } => Err(PublishError::InFlight { retry_after_secs }),
+        }
+    }
+
+    /// Writes down what became of a send, until `by` at the latest, and says it.
+    pub(crate) async fn settle(
+        &self,
+        errand: &Errand<'_>,
+        sent: Result<String, SendError>,
+        by: Instant,
+    ) -> Result<Published, PublishError> {
+        match sent {
+            Ok(sqs_id) => {
+                self.mark_accepted(errand, &sqs_id, by).await;
+                Ok(errand.published(sqs_id))
+            }
+            Err(error) => self.keep(errand, &error, by).await,
+        }
+    }
+
+    /// The engine has the message, so the answer is yes even if the mark fails: then a retry under the same key sends the
+    /// same message-id again, once the key's hold has lapsed.
+    async fn mark_accepted(&self, errand: &Errand<'_>, sqs_id: &str, by: Instant) {
+        let Some(row) = errand.row() else { return };
+        let marked = timeout_at(by, self.messages.accepted(&row, sqs_id)).await;
+        if let Err(error) = marked.unwrap_or_else(|_elapsed| Err(too_slow("the mark of an accepted message")))
+        {
+            tracing::warn!(message.id = %errand.message_id, %error, "An accepted message could not be marked as such.");
+        }
+    }
+
+    /// Keeps the message as a letter; with an idempotency key, frees the key for the next try in the same breath.
+    async fn keep(
+        &self,
+        errand: &Errand<'_>,
+        error: &SendError,
+        by: Instant,
+    ) -> Result<Published, PublishError> {
+        let (queue, message_id) = (errand.queue, errand.message_id);
+        tracing::warn!(
+            message.id = %message_id, queue.id = %queue.id, queue.name = %queue.name, %error,
+            "A message did not reach its queue."
+        );
+        let letter = errand.letter(error, self.clock.now());
+        let row = errand.row();
+        let keeping = async {
+            match &row {
+                Some(row) => self.messages.refused(row, Some(&letter)).await,
+                None => self.messages.keep_letter(&letter).await,
+            }
+        };
+        let kept = timeout_at(by, keeping).await.unwrap_or_else(|_elapsed| Err(too_slow("a letter")));
+        if let (Err(MessagesError::AlreadyAccepted), Some(row)) = (&kept, &row) {
+            // Another try under the same key and id got through meanwhile: what it was told holds for this one, too.
+            let asking = MessageId::new(self.clock.now(), &mut rand::rng());
+            let again = self.messages.begin(row, errand.message.fingerprint(), asking, IN_PROGRESS_SECS);
+            if let Ok(Ok(Begun::Accepted { message_id, engine_id })) = timeout_at(by, again).await {
+                return Ok(Published { message_id, sqs_id: engine_id, queue_id: queue.id, replayed: true });
+            }
+        }
+        if let Err(error) = &kept {
+            tracing::error!(message.id = %message_id, %error, "A letter could not be kept.");
+        }
+        Err(PublishError::Undelivered(Undelivered {
+            letter: kept.is_ok().then(|| message_id.to_string()),
+            outcome_unknown: matches!(error, SendError::Unanswered { .. }),
+            reason: told(error),
+        }))
+    }
+}
+
+/// What a caller is told: the kind of failure and the engine's code. The engine's own words may name accounts and roles.
+fn told(error: &SendError) -> String {
+    match error {
+        SendError::Refused { code, .. } => format!("the queue's engine refused it ({code})"),
+        SendError::Unreachable { .. } => "the queue's engine could not be reached".to_owned(),
+        SendError::Unanswered { .. } => {
+            "the queue's engine did not answer; it may have taken the message".to_owned()
+        }
+    }
+}
+
+impl Errand<'_> {
+    pub(crate) fn row(&self) -> Option<IdempotencyKey> {
+        let key = self.message.options.idempotency_key.clone()?;
+        Some(IdempotencyKey { caller: self.caller, queue: self.queue.id, key })
+    }
+
+    pub(crate) fn outgoing(&self) -> Outgoing {
+        Outgoing {
+            message_id: self.message_id.to_string(),
+            round: 0,
+            body: self.message.payload.as_str().to_owned(),
+            ordering_key: self.message.options.ordering_key.clone(),
+            delay_secs: self.message.options.deliver_after_secs.unwrap_or(0),
+        }
+    }
+
+    fn published(&self, sqs_id: String) -> Published {
+        Published { message_id: self.message_id, sqs_id, queue_id: self.queue_id(), replayed: false }
+    }
+
+    fn queue_id(&self) -> QueueId {
+        self.queue.id
+    }
+
+    fn letter(&self, error: &SendError, died_at: jiff::Timestamp) -> Letter {
+        let code = match error {
+            SendError::Refused { .. } => "refused",
+            SendError::Unreachable { .. } => "unreachable",
+            SendError::Unanswered { .. } => "unanswered",
+        };
+        let payload: &Payload = &self.message.payload;
+        Letter {
+            message_id: self.message_id.to_string(),
+            round: 0,
+            queue_id: self.queue.id,
+            queue_name: self.queue.name.clone(),
+            origin: LetterOrigin::Publish {
+                outcome_unknown: matches!(error, SendError::Unanswered { .. }),
+                may_have_been_retried: self.message.options.idempotency_key.is_none(),
+            },
+            reason: DeadReason::new(code, error.to_string()),
+            body: Some(payload.as_str().to_owned()),
+            ordering_key: self.message.options.ordering_key.clone(),
+            attempts: 1,
+            handler: payload.handler().cloned(),
+            log: String::new(),
+            died_at,
+            state: LetterState::Open,
+        }
+    }
+}
