@@ -1,0 +1,20 @@
+//! The Lambda function `sqs-worker`. The same program, started again by itself, is the sandbox.
+
+use bootstrap::{Environment, init_tracing};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+
+fn main() -> Result<(), Error> {
+    lua_host::sandbox_entry();
+    work()
+}
+
+#[tokio::main]
+async fn work() -> Result<(), Error> {
+    let environment = Environment::from_process();
+    init_tracing(&environment)?;
+    let worker = &sqs_worker::start(&environment).await?;
+    let handle =
+        async |event: LambdaEvent<Value>| worker.handle_until(event.payload, event.context.deadline()).await;
+    lambda_runtime::run(service_fn(handle)).await
+}

@@ -1,0 +1,137 @@
+use std::path::PathBuf;
+
+use bootstrap::{Aws, ConfigError, Environment, Reader};
+use domain::Clock;
+use egress::{FetchPolicy, Fetcher, Guard, Mailer, SmtpConfigError};
+use handling::{DEFAULT_CPU_BUDGET, Door, DoorParts, Handling, HandlingParts};
+use lua_host::{Bundle, BundleError, Sandbox, SandboxConfig, SandboxError};
+use queue::{Queues, SqsConfig};
+use serde_json::{Value, json};
+use zstorage::{Catalog, Messages};
+
+use crate::SqsWorker;
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is not complete.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The mail server's settings are wrong.
+    #[error(transparent)]
+    Smtp(#[from] SmtpConfigError),
+    /// The handlers cannot be read or compiled.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The sandbox does not start.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Our own program, which is the sandbox's too, cannot be found.
+    #[error("the path of this program cannot be found, and the sandbox is the same program")]
+    Program(#[source] std::io::Error),
+}
+
+/// What is read from the environment.
+struct Settings {
+    aws: Aws,
+    catalog_table: String,
+    messages_table: String,
+    handlers: PathBuf,
+    mail: Option<(String, String)>,
+    handler_config: Value,
+    allow_loopback: bool,
+}
+
+impl Settings {
+    /// `CATALOG_TABLE`, `MESSAGES_TABLE`, `HANDLERS_DIR`; `SMTP_URL` with `MAIL_FROM` (without them `mail.send` throws);
+    /// `HANDLER_CONFIG`, a JSON object that handlers see as `context.config`; `ALLOW_LOOPBACK` on one's own machine.
+    fn read(reader: &mut Reader<'_>) -> Settings {
+        let mail = match (reader.optional("SMTP_URL"), reader.optional("MAIL_FROM")) {
+            (Some(url), Some(from)) => Some((url, from)),
+            (Some(_), None) => {
+                reader.fault("MAIL_FROM is missing: mail through SMTP_URL would have no sender");
+                None
+            }
+            (None, _) => None,
+        };
+        let handler_config = reader.parsed("HANDLER_CONFIG", json!({}));
+        if !handler_config.is_object() {
+            reader.fault(
+                "HANDLER_CONFIG is wrong: it must be a JSON object, which handlers see as context.config",
+            );
+        }
+        Settings {
+            aws: Aws::read(reader),
+            catalog_table: reader.required("CATALOG_TABLE"),
+            messages_table: reader.required("MESSAGES_TABLE"),
+            handlers: reader.required("HANDLERS_DIR").into(),
+            mail,
+            handler_config,
+            allow_loopback: reader.switch("ALLOW_LOOPBACK", "true", "false"),
+        }
+    }
+}
+
+/// The whole function, from the environment it was started with; one error names all that is missing. The sandbox is
+/// started here, in init, by running this same program again: its main must begin with [`lua_host::sandbox_entry`].
+pub async fn start(environment: &Environment) -> Result<SqsWorker, StartError> {
+    let mut reader = environment.reader();
+    let settings = Settings::read(&mut reader);
+    reader.finish()?;
+    let bundle = Bundle::from_dir(&settings.handlers)?;
+    let program = std::env::current_exe().map_err(StartError::Program)?;
+    let sandbox = Sandbox::start(SandboxConfig::new(program), bundle).await?;
+    let loopback = settings.allow_loopback;
+    let mailer = settings.mail.map(|(url, from)| Mailer::new(&url, &from, loopback)).transpose()?;
+    let guard = Guard::internet().with_loopback(loopback);
+    let fetcher = Fetcher::new(FetchPolicy { guard, ..FetchPolicy::default() });
+    let sqs = settings.aws.sqs_parts();
+    let queues = Queues::new(SqsConfig {
+        region: sqs.region,
+        endpoint: sqs.endpoint,
+        credentials: sqs.credentials,
+        http_client: sqs.http_client,
+    });
+    let (dynamodb, clock) = (settings.aws.dynamodb(), Clock::system());
+    let handling = Handling::new(HandlingParts {
+        sandbox,
+        catalog: Catalog::new(dynamodb.clone(), settings.catalog_table, clock.clone()),
+        messages: Messages::new(dynamodb, settings.messages_table, clock.clone()),
+        queues: queues.clone(),
+        door: Door::new(DoorParts { mailer, fetcher }),
+        clock,
+        config: settings.handler_config,
+        cpu_budget: DEFAULT_CPU_BUDGET,
+    });
+    Ok(SqsWorker::new(handling, queues))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn faults(variables: &[(&str, &str)]) -> String {
+        let environment: Environment = variables.iter().copied().collect();
+        let mut reader = environment.reader();
+        Settings::read(&mut reader);
+        reader.finish().err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn one_error_names_all_that_is_missing() {
+        let said =
+            faults(&[("SMTP_URL", "smtp://mail"), ("HANDLER_CONFIG", "[1]"), ("ALLOW_LOOPBACK", "yes")]);
+        for part in [
+            "CATALOG_TABLE",
+            "MESSAGES_TABLE",
+            "HANDLERS_DIR",
+            "MAIL_FROM",
+            "HANDLER_CONFIG",
+            "ALLOW_LOOPBACK",
+            "AWS_REGION",
+        ] {
+            assert!(said.contains(part), "{part} in: {said}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+use queue::SendError;
+use zstorage::{CatalogError, MessagesError};
+
+/// Why a message could not be settled, through no fault of its own: it comes back without a strike.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlingError {
+    /// The queue's registration could not be read.
+    #[error("the registration of the message's queue could not be read")]
+    Catalog(#[from] CatalogError),
+    /// Failures or letters could not be read or kept.
+    #[error("the message's failures or its dead letter could not be read or kept")]
+    Messages(#[from] MessagesError),
+    /// The dead-letter queue did not take the body.
+    #[error("the dead-letter queue did not take the message")]
+    Forward(#[from] SendError),
+    /// The queue is not in the registry, so there is no dead-letter queue to name: its redrive policy is the net.
+    #[error("the queue is not registered, so its poison cannot be dead-lettered here")]
+    Unregistered,
+}

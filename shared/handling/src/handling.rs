@@ -1,0 +1,262 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::{Backoff, Clock, DeadReason, LetterOrigin, Outcome, Queue};
+use lua_host::{Job, Report, Sandbox};
+use queue::Queues;
+use serde_json::{Value, json};
+use zstorage::{Catalog, Messages};
+
+use crate::burial::Death;
+use crate::pick::pick;
+use crate::verdict::{Ending, ending};
+use crate::{Door, HandlingError, Received, log};
+
+/// What returns without a strike is visible again after this many seconds.
+pub const RETURN_SECS: u32 = 1;
+
+/// So many receives come back promptly.
+const PROMPT_RETURNS: u32 = 5;
+
+/// The longest a message is put off, seconds: SQS's 12 hours count from the receipt, so something is left for the run.
+pub const MAX_VISIBILITY_SECS: u32 = 42_000;
+
+/// How long one handler may compute by default.
+pub const DEFAULT_CPU_BUDGET: Duration = Duration::from_secs(2);
+
+/// What handling is made of.
+#[derive(Clone)]
+pub struct HandlingParts {
+    /// Where handlers run.
+    pub sandbox: Sandbox,
+    /// The registered queues.
+    pub catalog: Catalog,
+    /// Failures and dead letters.
+    pub messages: Messages,
+    /// Sends to dead-letter queues.
+    pub queues: Queues,
+    /// What handlers may ask of the world.
+    pub door: Door,
+    /// The time.
+    pub clock: Clock,
+    /// What every handler sees as `context.config`: an object.
+    pub config: Value,
+    /// How long one handler may compute.
+    pub cpu_budget: Duration,
+}
+
+/// Gives messages to their handlers. Cheap to clone.
+#[derive(Clone)]
+pub struct Handling {
+    pub(crate) parts: Arc<HandlingParts>,
+}
+
+/// One message, its queue and its past.
+pub(crate) struct Case<'r> {
+    pub(crate) received: &'r Received,
+    /// `None` = the queue is not registered.
+    pub(crate) queue: Option<Arc<Queue>>,
+    /// Failures so far in this round.
+    pub(crate) failures: u32,
+}
+
+impl Handling {
+    /// Handling with these parts.
+    pub fn new(parts: HandlingParts) -> Handling {
+        Handling { parts: Arc::new(parts) }
+    }
+
+    /// Handles one message and says what becomes of it; the handler is stopped at `deadline`.
+    ///
+    /// A handler that acknowledges a message received once costs no AWS call (the registry is cached). Failures are
+    /// counted per message and round; the last one the queue allows, and whatever no attempt can help, becomes a
+    /// dead letter. The answer is `Ack` or `Retry`, never `DeadLetter`: the burial is over when it is given. Whatever cannot be
+    /// read, kept or forwarded makes the message come back without a strike, later with each receipt.
+    pub async fn handle(&self, received: &Received, deadline: Instant) -> Outcome {
+        match self.settle(received, deadline).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                let after_secs = self.backoff(received.receive_count);
+                tracing::error!(
+                    message.id = received.id(),
+                    queue.arn = received.queue_arn,
+                    retry.secs = after_secs,
+                    error = chain(&error),
+                    "a message could not be settled and comes back"
+                );
+                Outcome::Retry { after_secs, strike: false }
+            }
+        }
+    }
+
+    async fn settle(&self, received: &Received, deadline: Instant) -> Result<Outcome, HandlingError> {
+        let case = self.case(received).await?;
+        if let Some(queue) = &case.queue
+            && case.failures >= queue.max_failures.max(1)
+        {
+            return self.bury_again(&case).await;
+        }
+        let default = case.queue.as_ref().and_then(|queue| queue.default_handler.as_ref());
+        let handler = match pick(self.parts.sandbox.bundle(), &received.body, default) {
+            Ok(handler) => handler,
+            Err(reason) => {
+                let death = Death { reason, attempts: case.failures, handler: None, log: String::new() };
+                return self.bury(&case, death).await;
+            }
+        };
+        let report = self.run(&case, handler, deadline).await;
+        match ending(&report.verdict) {
+            Ending::Done => Ok(Outcome::Ack),
+            Ending::Returned { why } => {
+                tracing::info!(
+                    message.id = received.id(),
+                    handler.name = handler,
+                    why,
+                    "a message returns without a strike"
+                );
+                Ok(Outcome::Retry { after_secs: self.returned_secs(received.receive_count), strike: false })
+            }
+            Ending::Poison(reason) => {
+                let attempts = case.failures + 1;
+                let death =
+                    Death { reason, attempts, handler: Some(handler.to_owned()), log: log::tail(&report) };
+                self.bury(&case, death).await
+            }
+            Ending::Failed { error, after_secs } => {
+                self.fail(&case, handler, &report, &error, after_secs).await
+            }
+        }
+    }
+
+    /// The message's queue and past. Failures are read only for what was received before: a first receipt has none.
+    async fn case<'r>(&self, received: &'r Received) -> Result<Case<'r>, HandlingError> {
+        let queue = self.parts.catalog.queue_by_arn(&received.queue_arn).await?;
+        let failures = match &queue {
+            Some(_) if received.receive_count > 1 => {
+                self.parts.messages.failures(received.id(), received.round).await?
+            }
+            Some(_) => 0,
+            None => received.receive_count.saturating_sub(1),
+        };
+        Ok(Case { received, queue, failures })
+    }
+
+    async fn run(&self, case: &Case<'_>, handler: &str, deadline: Instant) -> Report {
+        let received = case.received;
+        let context = json!({
+            "id": received.id(),
+            "queue": case.queue.as_ref().map(|queue| queue.name.as_str()),
+            "handler": handler,
+            "attempt": case.failures + 1,
+            // Seconds since 1970, as @std/time counts them.
+            "sent_at": received.sent_at.map(|at| at.as_millisecond() as f64 / 1000.0),
+            "attributes": received.attributes,
+        });
+        let job = Job {
+            handler: handler.to_owned(),
+            context,
+            body: received.body.clone(),
+            config: self.parts.config.clone(),
+            secrets: Default::default(),
+            deadline,
+            cpu_budget: self.parts.cpu_budget,
+        };
+        let host = Arc::new(self.parts.door.for_message(received.id(), received.round));
+        let report = self.parts.sandbox.run(job, host).await;
+        log::emit(&report, received.id(), handler);
+        report
+    }
+
+    /// Counts a failure: the message comes back, or was at its last attempt.
+    async fn fail(
+        &self,
+        case: &Case<'_>,
+        handler: &str,
+        report: &Report,
+        error: &str,
+        after_secs: Option<u32>,
+    ) -> Result<Outcome, HandlingError> {
+        let received = case.received;
+        let Some(queue) = &case.queue else {
+            // Nobody to count for and no dead-letter queue to name: the redrive policy counts receipts.
+            let after_secs = self.put_off(after_secs, received.receive_count);
+            tracing::error!(
+                message.id = received.id(),
+                queue.arn = received.queue_arn,
+                handler.name = handler,
+                error,
+                "a message of an unregistered queue failed: it comes back until the queue's redrive policy takes it"
+            );
+            return Ok(Outcome::Retry { after_secs, strike: true });
+        };
+        let failures =
+            self.parts.messages.add_failure(received.id(), received.round, queue.id, error).await?;
+        if failures >= queue.max_failures.max(1) {
+            let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times, at last") };
+            let reason = DeadReason::new("failed", format!("it failed {times}: {error}"));
+            let death = Death {
+                reason,
+                attempts: failures,
+                handler: Some(handler.to_owned()),
+                log: log::tail(report),
+            };
+            return self.bury(case, death).await;
+        }
+        let after_secs = self.put_off(after_secs, failures);
+        tracing::warn!(
+            message.id = received.id(),
+            queue.name = queue.name.as_str(),
+            handler.name = handler,
+            handler.failures = failures,
+            retry.secs = after_secs,
+            error,
+            "a handler failed and its message comes back"
+        );
+        Ok(Outcome::Retry { after_secs, strike: true })
+    }
+
+    /// A message whose attempts are spent came back: its burial was cut short, or the queue's limit was lowered. It does
+    /// not run again. A letter kept the first time knows more than we do now, so it is not written over.
+    async fn bury_again(&self, case: &Case<'_>) -> Result<Outcome, HandlingError> {
+        let received = case.received;
+        let letters = self.parts.messages.letters(received.id()).await?;
+        if letters
+            .iter()
+            .any(|letter| letter.round == received.round && letter.origin == LetterOrigin::Worker)
+        {
+            self.forward(case).await?;
+            return Ok(Outcome::Ack);
+        }
+        let message = format!("it failed {} times; what its last attempt said was not kept", case.failures);
+        let reason = DeadReason::new("failed", message);
+        self.bury(case, Death { reason, attempts: case.failures, handler: None, log: String::new() }).await
+    }
+
+    /// At once, as long as it did not go round often: after that each return waits longer, lest a long disturbance
+    /// spend the receives that the redrive policy allows.
+    fn returned_secs(&self, receive_count: u32) -> u32 {
+        match receive_count.saturating_sub(PROMPT_RETURNS) {
+            0 => RETURN_SECS,
+            more => self.backoff(more),
+        }
+    }
+
+    fn put_off(&self, asked_secs: Option<u32>, failures: u32) -> u32 {
+        asked_secs.unwrap_or_else(|| self.backoff(failures)).min(MAX_VISIBILITY_SECS)
+    }
+
+    fn backoff(&self, times: u32) -> u32 {
+        Backoff::default().after(times, &mut rand::rng())
+    }
+}
+
+/// An error with all its causes, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,24 @@
+//! A message given to its handler, and its effects carried out.
+//!
+//! [`Handling`] picks the handler, lets the Lua host run it, answers what it asks of the world ([`Door`]), counts its
+//! failures and puts what is poison where a person will find it. What comes out is one [`domain::Outcome`]
+//! that the receiver only has to pass on.
+//!
+//! **No message is ever acknowledged silently**: an `Ack` means that its handler said so, or that its dead letter is
+//! safely elsewhere. The order of a burial is: letter kept, body forwarded to the dead-letter queue, then the ack.
+//!
+//! This crate does not know how messages arrive: SQS events, Kafka records and AMQP deliveries become a [`Received`] elsewhere.
+
+mod burial;
+mod door;
+mod error;
+mod handling;
+mod log;
+mod pick;
+mod received;
+mod verdict;
+
+pub use door::{Door, DoorParts};
+pub use error::HandlingError;
+pub use handling::{DEFAULT_CPU_BUDGET, Handling, HandlingParts, MAX_VISIBILITY_SECS, RETURN_SECS};
+pub use received::Received;

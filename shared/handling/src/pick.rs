@@ -1,0 +1,122 @@
+//! Which handler a message gets.
+
+use domain::{DeadReason, HandlerName, check_json};
+use lua_host::Bundle;
+use serde_json::Value;
+
+/// What a message asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    Handler(String),
+    /// Its `handler` is no name; what it is instead.
+    Nonsense(String),
+}
+
+/// The full name of the handler for a message with this `body` on a queue with this default; or why it is poison.
+///
+/// The body's own top-level field `handler` decides; where that is missing or names nothing we have, the queue's
+/// default; where there is none either, nobody can ever handle the message.
+pub(crate) fn pick<'b>(
+    bundle: &'b Bundle,
+    body: &str,
+    default: Option<&HandlerName>,
+) -> Result<&'b str, DeadReason> {
+    check_json(body).map_err(|faults| {
+        DeadReason::new("bad-body", format!("no handler can be given this body: {faults}"))
+    })?;
+    let (code, why) = match asked(body) {
+        Asked::Handler(name) => match bundle.resolve(&name) {
+            Ok(handler) => return Ok(handler),
+            Err(error) => ("unknown-handler", error.to_string()),
+        },
+        Asked::Nonsense(what) => {
+            ("unknown-handler", format!("the body's handler is no handler's name: {what}"))
+        }
+        Asked::Nothing => ("no-handler", "the body names no handler".to_owned()),
+    };
+    match default.map(|name| bundle.resolve(name.as_str())) {
+        Some(Ok(handler)) => Ok(handler),
+        Some(Err(error)) => {
+            Err(DeadReason::new(code, format!("{why}; and the queue's default does not help: {error}")))
+        }
+        None => Err(DeadReason::new(code, format!("{why}; and the queue has no default handler"))),
+    }
+}
+
+/// Reads the field `handler` of `body`, which is JSON.
+fn asked(body: &str) -> Asked {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        handler: Option<Value>,
+    }
+    // serde would read an array into the struct, too, by position.
+    if !body.trim_start().starts_with('{') {
+        return Asked::Nothing;
+    }
+    match serde_json::from_str(body) {
+        Ok(Head { handler: None | Some(Value::Null) }) | Err(_) => Asked::Nothing,
+        Ok(Head { handler: Some(Value::String(name)) }) => match HandlerName::parse(&name) {
+            Ok(_) => Asked::Handler(name),
+            Err(_) => Asked::Nonsense(format!("{:?}", name.chars().take(80).collect::<String>())),
+        },
+        Ok(Head { handler: Some(other) }) => Asked::Nonsense(other.to_string().chars().take(80).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn bundle() -> Bundle {
+        let names = ["on-boarding/signup", "a/send", "b/send"];
+        Bundle::from_sources(names.map(|name| (format!("{name}.luau"), "return function() end".to_owned())))
+            .unwrap()
+    }
+
+    /// `expect`: the handler, or the code of the reason.
+    fn check(body: &str, default: Option<&str>, expect: Result<&str, &str>) {
+        let default = default.map(|name| HandlerName::parse(name).unwrap());
+        let bundle = bundle();
+        let picked = pick(&bundle, body, default.as_ref());
+        assert_eq!(
+            picked.as_ref().map(|name| *name).map_err(|r| r.code.as_str()),
+            expect,
+            "{body}: {picked:?}"
+        );
+    }
+
+    #[test]
+    fn the_body_decides_then_the_default_then_nobody() {
+        check(r#"{"handler":"signup"}"#, None, Ok("on-boarding/signup"));
+        check(r#"{"handler":"on-boarding/signup"}"#, Some("a/send"), Ok("on-boarding/signup"));
+        check(r#"{"x":1}"#, Some("a/send"), Ok("a/send"));
+        check(r#"{"x":1}"#, Some("signup"), Ok("on-boarding/signup"));
+        check(r#"{"handler":"nobody"}"#, Some("a/send"), Ok("a/send"));
+        check(r#"{"handler":null}"#, Some("a/send"), Ok("a/send"));
+        check(r#"{"handler":7}"#, Some("a/send"), Ok("a/send"));
+        check(r#"{"handler":"../../etc/passwd"}"#, Some("a/send"), Ok("a/send"));
+        check("[1]", Some("a/send"), Ok("a/send"));
+        check("7", Some("a/send"), Ok("a/send"));
+        check(r#"{"x":1}"#, None, Err("no-handler"));
+        check(r#"{"x":1}"#, Some("gone"), Err("no-handler"));
+        check(r#"["signup"]"#, None, Err("no-handler"));
+        check(r#"{"handler":"nobody"}"#, None, Err("unknown-handler"));
+        check(r#"{"handler":"send"}"#, None, Err("unknown-handler"));
+        check(r#"{"handler":{}}"#, None, Err("unknown-handler"));
+    }
+
+    #[test]
+    fn what_is_not_json_is_poison_whatever_the_default() {
+        for body in ["", "hello", "{", r#"{"a":1,"a":2}"#, &"[".repeat(100), "{\"n\":1e999}"] {
+            check(body, Some("signup"), Err("bad-body"));
+        }
+    }
+
+    #[test]
+    fn a_reason_says_what_there_is_instead() {
+        let reason = pick(&bundle(), r#"{"handler":"singup"}"#, None).unwrap_err();
+        assert!(reason.message.contains("on-boarding/signup"), "{}", reason.message);
+    }
+}
