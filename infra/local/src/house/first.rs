@@ -1,0 +1,90 @@
+//! What the first start makes: the key file, the admin API key, the samples.
+
+use std::path::Path;
+
+use api::BASE;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use domain::{ApiKey, ApiKeyText, Clock, KeyId, KeySecret, Scope, Scopes, Secret};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use zstorage::{Catalog, CatalogError, Sealer};
+
+use super::StartError;
+
+/// Answers of our own API are small.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// The key that seals credentials of queues. It is made once, before the tables; tables without it are a sign of loss,
+/// and a new key would hide that.
+pub(super) fn sealer(key_file: &Path, tables_exist: bool) -> Result<Sealer, StartError> {
+    if !key_file.exists() {
+        if tables_exist {
+            return Err(StartError::KeyMissing(key_file.to_owned()));
+        }
+        Sealer::create_key_file(key_file).map_err(StartError::Key)?;
+    }
+    Sealer::from_key_file(key_file).map_err(StartError::Key)
+}
+
+/// The admin key of an earlier start if it still opens, else a new one, which nobody has seen yet.
+pub(super) enum AdminKey {
+    /// Shown at an earlier start.
+    Kept(Secret),
+    /// To be shown.
+    New(Secret),
+}
+
+/// Reads or makes the admin key.
+pub(super) async fn admin_key(
+    catalog: &Catalog,
+    kept: Option<Secret>,
+    clock: &Clock,
+) -> Result<AdminKey, CatalogError> {
+    let now = clock.now();
+    if let Some(kept) = kept
+        && let Ok(text) = ApiKeyText::parse(kept.expose())
+        && catalog.key(text.id).await?.is_some_and(|key| key.opens(&text.secret, now))
+    {
+        return Ok(AdminKey::Kept(kept));
+    }
+    let mut random = rand::rng();
+    let text = ApiKeyText { id: KeyId::new(now, &mut random), secret: KeySecret::new(&mut random) };
+    let key = ApiKey {
+        id: text.id,
+        label: "admin of this machine".to_owned(),
+        scopes: Scopes::from_iter([Scope::Everything]),
+        secret_hashes: vec![text.secret.hash()],
+        created_at: now,
+        expires_at: None,
+        revoked_at: None,
+    };
+    catalog.create_key(&key).await?;
+    Ok(AdminKey::New(text.reveal()))
+}
+
+/// The sample queues, made through our own API as a user would. One that is there already is left as it is.
+pub(super) async fn samples(api: &Router, admin_key: &Secret) -> Result<(), StartError> {
+    let samples = [
+        json!({ "name": "on-boarding", "type": "sqs", "default-handler": "send_email" }),
+        json!({ "name": "etx-event-log", "type": "sqs", "worker": "none" }),
+    ];
+    for sample in samples {
+        let request = Request::post(format!("{BASE}/queue"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("x-api-key", admin_key.expose())
+            .body(Body::from(sample.to_string()))
+            .expect("method, path and headers are well formed");
+        let Ok(answer) = api.clone().oneshot(request).await;
+        if !answer.status().is_success() && answer.status() != StatusCode::CONFLICT {
+            let status = answer.status();
+            let body = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await.unwrap_or_default();
+            let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let message =
+                format!("the queue {} was answered {status}: {}", sample["name"], problem["detail"]);
+            return Err(StartError::part("the samples")(message));
+        }
+    }
+    Ok(())
+}

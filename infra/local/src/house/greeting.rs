@@ -1,0 +1,91 @@
+//! What a person reads at the terminal.
+
+use std::fmt::Write;
+
+use api::BASE;
+
+use crate::runtime::Runtime;
+
+/// Which start this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// The first, with sample queues.
+    FirstWithSamples,
+    /// The first, without.
+    First,
+    /// A later one.
+    Later,
+}
+
+const QUEUE: &str = r#"{"name":"on-boarding","type":"sqs","default-handler":"send_email"}"#;
+
+const MAIL: &str = r#"{"handler":"send_email","to":"example@example.com","subject":"First Message","contents":"Contents of Message"}"#;
+
+/// The start line, last so that it stands right above what follows; before it, at the first start, the admin key, this
+/// once, and three commands to try.
+pub(super) fn greeting(start: Start, runtime: &Runtime, runtime_file: &str) -> String {
+    let Runtime { api, admin_key, mailbox, .. } = runtime;
+    let mailbox = mailbox.display();
+    let ready = format!(
+        "Queuelink is ready at {api} (mailbox: {mailbox}, for tools: {runtime_file}). Ctrl-C stops it.\n"
+    );
+    if start == Start::Later {
+        return ready;
+    }
+    let key = admin_key.expose();
+    let call = |path: &str, body: Option<&str>| {
+        let body =
+            body.map(|body| format!(" -H 'content-type: application/json' -d '{body}'")).unwrap_or_default();
+        format!("curl -sS '{api}{BASE}{path}' -H 'x-api-key: {key}'{body}")
+    };
+    let register = ("register a queue", call("/queue", Some(QUEUE)));
+    let publish = (
+        "publish a message; the handler send_email makes a mail of it",
+        call("/queue/a/on-boarding/publish", Some(MAIL)),
+    );
+    let list = ("see the queues and their health", call("/queue", None));
+    let read = ("read the mail", format!("cat '{mailbox}'/*.eml"));
+    let commands = if start == Start::First { [register, publish, read] } else { [publish, list, read] };
+    let mut text = format!(
+        "The admin API key, shown this once (later it is only in {runtime_file}):\n  {key}\n\nThree commands to try:\n"
+    );
+    for (at, (what, command)) in commands.iter().enumerate() {
+        write!(text, "\n{}. {what}:\n  {command}\n", at + 1).expect("a String takes every write");
+    }
+    text + "\n" + &ready
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Secret;
+
+    fn runtime() -> Runtime {
+        Runtime {
+            api: "http://127.0.0.1:8787".into(),
+            sqs: String::new(),
+            dynamodb: String::new(),
+            admin_key: Secret::new("ql_key"),
+            mailbox: "/data/mailbox".into(),
+        }
+    }
+
+    #[test]
+    fn the_key_is_shown_once_with_three_commands() {
+        let first = greeting(Start::FirstWithSamples, &runtime(), "/data/runtime.json");
+        let last = first.lines().last().unwrap_or_default();
+        assert!(last.starts_with("Queuelink is ready at http://127.0.0.1:8787 "), "{first}");
+        assert!(first.contains(
+            "  curl -sS 'http://127.0.0.1:8787/api/v1/zstorage/queue/a/on-boarding/publish' -H 'x-api-key: ql_key' \
+             -H 'content-type: application/json' -d '{\"handler\":\"send_email\","
+        ));
+        assert!(first.contains("  cat '/data/mailbox'/*.eml\n"));
+        let without = greeting(Start::First, &runtime(), "/data/runtime.json");
+        assert!(without.contains("-d '{\"name\":\"on-boarding\","));
+        for text in [first, without] {
+            assert_eq!(text.matches("\n  curl ").count() + text.matches("\n  cat ").count(), 3, "{text}");
+        }
+        let later = greeting(Start::Later, &runtime(), "/data/runtime.json");
+        assert!(!later.contains("ql_key") && later.lines().count() == 1, "{later}");
+    }
+}

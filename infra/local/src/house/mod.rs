@@ -1,0 +1,270 @@
+//! The whole system in one process: engines beneath, functions above, and what AWS does between them.
+
+mod error;
+mod first;
+mod greeting;
+mod ground;
+mod services;
+mod worker;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::Keys;
+use aws_sdk_sqs::config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use axum::Router;
+use bootstrap::Aws;
+use delivery::Publisher;
+use domain::{Clock, Secret};
+use publish::PublishState;
+use queue::{Queues, SqsConfig};
+use queue_admin::{AdminState, Settings};
+use tokio::net::TcpListener;
+use zstorage::{Catalog, Messages};
+
+use crate::control::Control;
+use crate::engines::dynamodb::Durability;
+use crate::engines::sqs::SqsEngine;
+use crate::folder::DataFolder;
+use crate::mapping::{Functions, Mappings, Source};
+use crate::runtime::Runtime;
+
+pub use error::StartError;
+use first::AdminKey;
+use greeting::Start;
+use ground::{Ground, TABLES_FILE};
+use services::{Service, Stopped};
+use worker::WorkerParts;
+
+/// Where everything on this machine is, in ARNs.
+const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "000000000000";
+const STACK: &str = "local";
+
+const CATALOG: &str = "local-Catalog";
+const MESSAGES: &str = "local-Messages";
+
+/// The function that mappings feed.
+const WORKER: &str = "sqs-worker";
+
+/// Its timeout, as in the template.
+const WORKER_TIMEOUT_SECS: u32 = 10;
+
+/// A poll waits a few seconds; one that takes so long is lost.
+const POLL_WITHIN: Duration = Duration::from_secs(20);
+
+/// Requests in work at a stop may take so long.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+
+/// Batches in work may take as long as their function may, and this much more to delete their messages.
+const LAST_DELETIONS: Duration = Duration::from_secs(2);
+
+/// How a house is to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address of the HTTP API; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The folder that keeps everything.
+    pub data_dir: PathBuf,
+    /// The folder of the Lua handlers.
+    pub handlers_dir: PathBuf,
+    /// A program whose main begins with `lua_host::sandbox_entry()`: this one, outside of tests.
+    pub sandbox_program: PathBuf,
+    /// Whether the first start makes sample queues.
+    pub samples: bool,
+    /// What a write to a table has to survive.
+    pub durability: Durability,
+    /// What time it is, for engines and functions alike.
+    pub clock: Clock,
+}
+
+/// A running house. It should be stopped by [`House::stop`]; if it is dropped instead, or killed, the next start finds
+/// all that was acknowledged.
+pub struct House {
+    runtime: Runtime,
+    runtime_file: PathBuf,
+    start: Start,
+    sqs: SqsEngine,
+    mappings: Mappings,
+    api: Service,
+    below: Vec<Service>,
+    _folder: DataFolder,
+}
+
+impl House {
+    /// Opens the folder, starts the engines, then the functions over them, and writes `runtime.json` last.
+    ///
+    /// # Errors
+    /// [`StartError`] is one sentence that names what is in the way and what to do.
+    pub async fn start(options: Options) -> Result<House, StartError> {
+        let clock = options.clock.clone();
+        let folder = DataFolder::open(&options.data_dir)?;
+        let runtime_file = folder.join("runtime.json");
+        let kept_key = Runtime::read_admin_key(&runtime_file)?;
+        let bundle = worker::bundle(&options.handlers_dir).await?;
+        let door = TcpListener::bind(options.listen)
+            .await
+            .map_err(|error| StartError::address(options.listen, error))?;
+        let address = door.local_addr().map_err(|error| StartError::address(options.listen, error))?;
+        let mailbox = folder.join("mailbox");
+        std::fs::create_dir_all(&mailbox).map_err(StartError::unusable(&mailbox))?;
+        let sealer = first::sealer(&folder.join("key"), folder.join(TABLES_FILE).exists())?;
+
+        if !address.ip().is_loopback() {
+            tracing::warn!(api.address = %address, "the API can be reached from other machines, and keys travel unencrypted");
+        }
+        let ground = Ground::open(&folder, options.durability, &clock).await?;
+        let aws = Aws::local(REGION, ACCOUNT, ground.endpoints.clone());
+        let sqs = ground.sqs.clone();
+        let (smtp_url, engines) = (ground.smtp_url.clone(), ground.addresses()?);
+        let (mut below, control) = ground.serve(&mailbox);
+
+        zstorage::create_tables(&aws.dynamodb(), CATALOG, MESSAGES)
+            .await
+            .map_err(StartError::part("the tables"))?;
+        let catalog = Catalog::new(aws.dynamodb(), CATALOG.to_owned(), clock.clone());
+        let messages = Messages::new(aws.dynamodb(), MESSAGES.to_owned(), clock.clone());
+        let parts = aws.sqs_parts();
+        let queues = Queues::new(SqsConfig {
+            region: parts.region,
+            endpoint: parts.endpoint,
+            credentials: parts.credentials,
+            http_client: parts.http_client,
+        });
+        let worker = worker::start(WorkerParts {
+            program: options.sandbox_program,
+            bundle,
+            catalog: catalog.clone(),
+            messages: messages.clone(),
+            queues: queues.clone(),
+            smtp_url,
+            engines,
+            clock: clock.clone(),
+        })
+        .await?;
+        let source =
+            Source { sqs: polling_client(&aws), endpoint: aws.endpoints.sqs.clone().unwrap_or_default() };
+        let functions = Functions::default().with(WORKER, worker);
+        let mappings = Mappings::open(folder.join("mappings.json"), source, functions, clock.clone())?;
+        let ages = sqs.clone();
+        let desk = Control::new(
+            REGION,
+            ACCOUNT,
+            mappings.clone(),
+            move |queue: &str| ages.oldest_age_secs(queue),
+            clock.clone(),
+        );
+        below.push(Service::start("control", |stopped| serve(control, desk.router(), stopped)));
+
+        let publisher = Publisher::new(messages.clone(), queues.clone(), sealer.clone(), clock.clone());
+        let routes = publish::router(PublishState { catalog: catalog.clone(), publisher }).merge(
+            queue_admin::router(AdminState {
+                catalog: catalog.clone(),
+                messages,
+                queues,
+                mappings: queue::Mappings::new(aws.lambda(), WORKER.to_owned()),
+                ages: queue::Ages::new(aws.cloudwatch()),
+                sealer,
+                clock: clock.clone(),
+                settings: Settings {
+                    stack: STACK.to_owned(),
+                    region: REGION.to_owned(),
+                    account: ACCOUNT.to_owned(),
+                    sqs_endpoint: aws.endpoints.sqs.clone(),
+                    creation_allowed: true,
+                    worker_timeout_secs: WORKER_TIMEOUT_SECS,
+                },
+            }),
+        );
+        let api = api::serve(routes, Keys::new(catalog.clone(), clock.clone()));
+        let admin_key = first::admin_key(&catalog, kept_key, &clock).await;
+        let (start, admin_key) = match admin_key.map_err(StartError::part("the admin key"))? {
+            AdminKey::Kept(key) => (Start::Later, key),
+            AdminKey::New(key) if options.samples => (Start::FirstWithSamples, key),
+            AdminKey::New(key) => (Start::First, key),
+        };
+        if start == Start::FirstWithSamples {
+            first::samples(&api, &admin_key).await?;
+        }
+        let runtime = Runtime {
+            api: format!("http://{address}"),
+            sqs: aws.endpoints.sqs.clone().unwrap_or_default(),
+            dynamodb: aws.endpoints.dynamodb.clone().unwrap_or_default(),
+            admin_key,
+            mailbox,
+        };
+        mappings.start().await;
+        let api = Service::start("api", |stopped| serve(door, api, stopped));
+        runtime.write(&runtime_file)?;
+        Ok(House { runtime, runtime_file, start, sqs, mappings, api, below, _folder: folder })
+    }
+
+    /// The address of the HTTP API, such as `http://127.0.0.1:8787`.
+    pub fn api(&self) -> &str {
+        &self.runtime.api
+    }
+
+    /// The address of the SQS engine.
+    pub fn sqs(&self) -> &str {
+        &self.runtime.sqs
+    }
+
+    /// The address of the DynamoDB engine.
+    pub fn dynamodb(&self) -> &str {
+        &self.runtime.dynamodb
+    }
+
+    /// An API key that may do everything.
+    pub fn admin_key(&self) -> &Secret {
+        &self.runtime.admin_key
+    }
+
+    /// The folder that mail falls into: one `.eml` file each.
+    pub fn mailbox(&self) -> &Path {
+        &self.runtime.mailbox
+    }
+
+    /// What a person reads at the terminal once the house stands.
+    pub fn greeting(&self) -> String {
+        greeting::greeting(self.start, &self.runtime, &self.runtime_file.display().to_string())
+    }
+
+    /// Stops in order: no new requests, no new batches, then what is in work is finished (batches within the worker's
+    /// timeout, requests within 3 s), then the engines.
+    pub async fn stop(self) {
+        self.api.close();
+        self.mappings.stop_polling().await;
+        self.sqs.close();
+        let batches = Duration::from_secs(WORKER_TIMEOUT_SECS.into()) + LAST_DELETIONS;
+        tokio::join!(self.api.end(LAST_REQUESTS), self.mappings.end(batches));
+        futures::future::join_all(self.below.into_iter().map(|service| service.end(LAST_REQUESTS))).await;
+    }
+}
+
+impl fmt::Debug for House {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("House").field("api", &self.runtime.api).finish_non_exhaustive()
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, stopped: Stopped) -> io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+/// A client whose calls may take as long as a poll.
+fn polling_client(aws: &Aws) -> aws_sdk_sqs::Client {
+    let parts = aws.sqs_parts();
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(POLL_WITHIN).build();
+    let mut config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(parts.region))
+        .credentials_provider(parts.credentials)
+        .http_client(parts.http_client)
+        .retry_config(RetryConfig::standard())
+        .timeout_config(timeouts);
+    config.set_endpoint_url(parts.endpoint);
+    aws_sdk_sqs::Client::from_conf(config.build())
+}

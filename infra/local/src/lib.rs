@@ -1,0 +1,22 @@
+//! Queuelink on one machine: what `cargo run` starts.
+//!
+//! One process holds the embedded engines behind real loopback endpoints, the routers of the HTTP functions merged into
+//! one server, event source mappings that feed the worker as Lambda does, the control calls those functions make, and a
+//! mailbox for what handlers send.
+//!
+//! **Functions do not know that they run here:** they get endpoints instead of AWS's addresses, and nothing else differs.
+
+pub mod cli;
+pub mod control;
+pub mod engines;
+pub mod folder;
+mod house;
+pub mod mailbox;
+pub mod mapping;
+pub mod ports;
+pub mod runtime;
+
+pub use house::{House, Options, StartError};
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,186 @@
+//! From curl to a mail, over a restart and over a kill.
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::runner::Runner;
+
+struct Client {
+    api: String,
+    key: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    fn of(runner: &Runner) -> Client {
+        // The HTTP client wants to know its TLS even for plain HTTP; a second test finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = runner.runtime();
+        let text = |name: &str| runtime[name].as_str().unwrap().to_owned();
+        Client { api: text("api"), key: text("admin-key"), http: reqwest::Client::new() }
+    }
+
+    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request =
+            self.http.request(method, format!("{}/api/v1/zstorage{path}", self.api)).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    async fn mail(&self, subject: &str) -> Value {
+        let body =
+            json!({"handler": "send_email", "to": "ana@example.com", "subject": subject, "contents": "olá"});
+        let (status, answer) =
+            self.call(reqwest::Method::POST, "/queue/a/on-boarding/publish", Some(body)).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    async fn mail_after(&self, secs: u32, subject: &str) {
+        let body =
+            json!({"handler": "send_email", "to": "ana@example.com", "subject": subject, "contents": "olá"});
+        let request = self.http.post(format!("{}/api/v1/zstorage/queue/a/on-boarding/publish", self.api));
+        let request = request.bearer_auth(&self.key).header("Deliver-After", secs).body(body.to_string());
+        assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
+    }
+
+    /// A call of the SQS engine, in its own protocol.
+    async fn sqs(&self, runner: &Runner, operation: &str, body: Value) {
+        let endpoint = runner.runtime()["sqs"].as_str().unwrap().to_owned();
+        let request = self.http.post(endpoint).header("x-amz-target", format!("AmazonSQS.{operation}"));
+        let request = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    async fn queues(&self) -> Vec<Value> {
+        let (status, page) = self.call(reqwest::Method::GET, "/queue", None).await;
+        assert_eq!(status, 200, "{page}");
+        let list = page.as_object().unwrap().values().find_map(Value::as_array);
+        list.unwrap().clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_message_becomes_a_mail_now_and_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+
+    let first = Runner::start(&data, &[]);
+    let client = Client::of(&first);
+    assert!(first.greeting.contains(&client.key), "{}", first.greeting);
+    let names: Vec<_> =
+        client.queues().await.iter().map(|queue| queue["name"].as_str().unwrap().to_owned()).collect();
+    assert!(
+        names.contains(&"on-boarding".to_owned()) && names.contains(&"etx-event-log".to_owned()),
+        "{names:?}"
+    );
+    let answer = client.mail("first").await;
+    assert!(answer["message-id"].as_str().unwrap().starts_with("0BF"), "{answer}");
+    let mails = first.mails(1);
+    assert!(
+        mails[0].contains("Subject: first\r\n") && mails[0].contains("X-Envelope-To: ana@example.com\r\n"),
+        "{}",
+        mails[0]
+    );
+    let before = first.runtime();
+    let (status, rest) = first.interrupt();
+    assert!(status.success() && rest.contains("Stopping"), "{status} {rest}");
+
+    // The address is a free one each time here; all else stays.
+    let second = Runner::start(&data, &[]);
+    assert!(!second.greeting.contains(&client.key), "{}", second.greeting);
+    for kept in ["sqs", "dynamodb", "admin-key", "mailbox"] {
+        assert_eq!(second.runtime()[kept], before[kept], "{kept}");
+    }
+    let client = Client::of(&second);
+    assert_eq!(client.queues().await.len(), names.len());
+    client.mail("second").await;
+    let mails = second.mails(2);
+    assert!(mails[1].contains("Subject: second\r\n"), "{}", mails[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let first = Runner::start(&data, &[]);
+    let client = Client::of(&first);
+    let queue = client.queues().await.into_iter().find(|queue| queue["name"] == "on-boarding").unwrap();
+    // What is in work at the kill comes back after its visibility: a short one, so that the test need not wait a minute.
+    let attributes = json!({"QueueUrl": queue["url"], "Attributes": {"VisibilityTimeout": "2"}});
+    client.sqs(&first, "SetQueueAttributes", attributes).await;
+    let publish = reqwest::Method::POST;
+    let slow = json!({"handler": "slow", "to": "ana@example.com"});
+    let (status, answer) = client.call(publish, "/queue/a/on-boarding/publish", Some(slow)).await;
+    assert_eq!(status, 200, "{answer}");
+    first.mails(1);
+    // And one that waits in the queue.
+    client.mail_after(3, "waiting").await;
+    first.kill();
+
+    let second = Runner::start(&data, &["--fast"]);
+    let mails = second.mails(4);
+    let with =
+        |subject: &str| mails.iter().filter(|mail| mail.contains(&format!("Subject: {subject}\r\n"))).count();
+    assert_eq!((with("started"), with("done"), with("waiting")), (2, 1, 1), "{mails:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_samples_the_registry_is_empty_until_a_queue_is_registered() {
+    let folder = TempDir::new().unwrap();
+    let runner = Runner::start(&folder.path().join("data"), &["--no-samples"]);
+    let client = Client::of(&runner);
+    assert!(client.queues().await.is_empty());
+    let queue = json!({"name": "on-boarding", "type": "sqs"});
+    let (status, answer) = client.call(reqwest::Method::POST, "/queue", Some(queue)).await;
+    assert_eq!(status, 201, "{answer}");
+    client.mail("made by hand").await;
+    runner.mails(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runtime_file_is_for_its_owner_and_has_the_promised_keys() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let runner = Runner::start(&data, &["--no-samples"]);
+    let mode = std::fs::metadata(data.join("runtime.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let runtime = runner.runtime();
+    let keys: Vec<_> = runtime.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["admin-key", "api", "dynamodb", "mailbox", "sqs"]);
+    assert!(std::path::Path::new(runtime["mailbox"].as_str().unwrap()).is_dir());
+}
+
+/// Ctrl-C at a terminal goes to every process of the group, the sandbox of the handlers among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_lets_a_message_in_work_finish() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let runner = Runner::start(&data, &[]);
+    let client = Client::of(&runner);
+    let slow = json!({"handler": "slow", "to": "ana@example.com"});
+    let (status, answer) =
+        client.call(reqwest::Method::POST, "/queue/a/on-boarding/publish", Some(slow)).await;
+    assert_eq!(status, 200, "{answer}");
+    // The handler mails, sleeps, and mails again.
+    runner.mails(1);
+    let mailbox = runner.mailbox();
+    let (status, _) = runner.interrupt_group();
+    assert!(status.success(), "{status}");
+    let mails = std::fs::read_dir(mailbox).unwrap().count();
+    assert_eq!(mails, 2);
+    let again = Runner::start(&data, &[]);
+    let health = Client::of(&again).queues().await;
+    let queue = health.iter().find(|queue| queue["name"] == "on-boarding").unwrap();
+    assert_eq!(
+        (&queue["health"]["visible"], &queue["health"]["in-flight"]),
+        (&json!(0), &json!(0)),
+        "{queue}"
+    );
+}

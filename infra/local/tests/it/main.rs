@@ -1,0 +1,6 @@
+//! The binary and the house as a user meets them: processes, HTTP, files.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod house;
+mod refusals;
+mod runner;
