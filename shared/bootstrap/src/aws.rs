@@ -63,7 +63,8 @@ impl Aws {
         let region = reader.required("AWS_REGION");
         let account = reader.required("ACCOUNT_ID");
         let (id, secret) = (reader.required("AWS_ACCESS_KEY_ID"), reader.required("AWS_SECRET_ACCESS_KEY"));
-        let credentials = Credentials::new(id, secret, reader.optional("AWS_SESSION_TOKEN"), None, "environment");
+        let credentials =
+            Credentials::new(id, secret, reader.optional("AWS_SESSION_TOKEN"), None, "environment");
         let endpoints = Endpoints {
             cloudwatch: reader.optional("AWS_ENDPOINT_URL_CLOUDWATCH"),
             dynamodb: reader.optional("AWS_ENDPOINT_URL_DYNAMODB"),
@@ -72,7 +73,13 @@ impl Aws {
             sqs: reader.optional("AWS_ENDPOINT_URL_SQS"),
         };
         let system_roots = reader.switch("TRUST_STORE", "system", "amazon");
-        Aws { region, account, endpoints, credentials: SharedCredentialsProvider::new(credentials), http: https(system_roots) }
+        Aws {
+            region,
+            account,
+            endpoints,
+            credentials: SharedCredentialsProvider::new(credentials),
+            http: https(system_roots),
+        }
     }
 
     /// Loopback engines: every endpoint given, credentials that only such engines take, no TLS.
@@ -81,7 +88,9 @@ impl Aws {
             region: region.to_owned(),
             account: account.to_owned(),
             endpoints,
-            credentials: SharedCredentialsProvider::new(Credentials::new("local", "local", None, None, "local")),
+            credentials: SharedCredentialsProvider::new(Credentials::new(
+                "local", "local", None, None, "local",
+            )),
             http: aws_smithy_http_client::Builder::new().pool_idle_timeout(IDLE).build_http(),
         }
     }
@@ -98,8 +107,15 @@ impl Aws {
 }
 
 fn https(system_roots: bool) -> SharedHttpClient {
-    let roots = if system_roots { TrustStore::default() } else { TrustStore::empty().with_pem_certificate(AMAZON_ROOTS) };
-    let tls = TlsContext::builder().with_trust_store(roots).build().expect("the roots shipped with this crate are well formed");
+    let roots = if system_roots {
+        TrustStore::default()
+    } else {
+        TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
+    };
+    let tls = TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .expect("the roots shipped with this crate are well formed");
     aws_smithy_http_client::Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(tls)

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn one_error_names_all_that_is_missing_or_wrong() {
-        let environment = Environment::from_iter([("TIMEOUT", "ten"), ("CREATION", "maybe"), ("EMPTY", ""), ("GOOD", "3")]);
+        let environment =
+            Environment::from_iter([("TIMEOUT", "ten"), ("CREATION", "maybe"), ("EMPTY", ""), ("GOOD", "3")]);
         let mut reader = environment.reader();
         assert_eq!(reader.parsed("GOOD", 1), 3);
         assert_eq!(reader.parsed("ABSENT", 1), 1);
@@ -142,7 +143,13 @@ mod tests {
         reader.switch("CREATION", "allowed", "refused");
         reader.sealing();
         let error = reader.finish().expect_err("five things are wrong").to_string();
-        for part in ["EMPTY is missing", "TABLE is missing", "TIMEOUT is wrong", "CREATION must be 'allowed' or 'refused'", "neither is set"] {
+        for part in [
+            "EMPTY is missing",
+            "TABLE is missing",
+            "TIMEOUT is wrong",
+            "CREATION must be 'allowed' or 'refused'",
+            "neither is set",
+        ] {
             assert!(error.contains(part), "{part} in: {error}");
         }
     }

@@ -20,7 +20,8 @@ pub enum LogError {
 pub fn init_tracing(environment: &Environment) -> Result<(), LogError> {
     let level = environment.get("LOG_LEVEL").unwrap_or("info");
     let filter = EnvFilter::try_new(level).map_err(LogError::Filter)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     if environment.get("AWS_LAMBDA_FUNCTION_NAME").is_some() {
         log.json().flatten_event(true).with_current_span(false).try_init().map_err(LogError::Twice)
     } else {

@@ -34,7 +34,9 @@ mod tests {
     #[test]
     fn steps_double_up_to_the_cap_and_stay_in_their_half() {
         let backoff = Backoff::default();
-        for (failures, step) in [(0, 2), (1, 2), (2, 4), (3, 8), (9, 512), (10, 900), (99, 900), (u32::MAX, 900)] {
+        for (failures, step) in
+            [(0, 2), (1, 2), (2, 4), (3, 8), (9, 512), (10, 900), (99, 900), (u32::MAX, 900)]
+        {
             for _ in 0..50 {
                 let secs = backoff.after(failures, &mut rand::rng());
                 assert!((step / 2..=step).contains(&secs), "failure {failures}: {secs} s");

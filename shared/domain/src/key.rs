@@ -118,7 +118,8 @@ impl ApiKey {
     /// Whether `secret` opens this key at `now`. Takes the same time for every answer.
     pub fn opens(&self, secret: &KeySecret, now: Timestamp) -> bool {
         let given = secret.hash();
-        let fits = self.secret_hashes.iter().fold(subtle::Choice::from(0), |fits, hash| fits | hash.ct_eq(&given));
+        let fits =
+            self.secret_hashes.iter().fold(subtle::Choice::from(0), |fits, hash| fits | hash.ct_eq(&given));
         let alive = self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end);
         bool::from(fits) && alive
     }
@@ -132,12 +133,18 @@ mod tests {
     #[test]
     fn a_key_is_read_back_and_a_typo_is_told_from_a_stranger() {
         let mut random = rand::rng();
-        let key = ApiKeyText { id: KeyId::new(Timestamp::UNIX_EPOCH, &mut random), secret: KeySecret::new(&mut random) };
+        let key = ApiKeyText {
+            id: KeyId::new(Timestamp::UNIX_EPOCH, &mut random),
+            secret: KeySecret::new(&mut random),
+        };
         let text = key.reveal().expose().to_owned();
         let read = ApiKeyText::parse(&text).unwrap();
         assert_eq!((read.id, read.secret.hash()), (key.id, key.secret.hash()));
         let last = if text.ends_with('0') { "1" } else { "0" };
-        assert_eq!(ApiKeyText::parse(&format!("{}{last}", &text[..text.len() - 1])).err(), Some(KeyError::Checksum));
+        assert_eq!(
+            ApiKeyText::parse(&format!("{}{last}", &text[..text.len() - 1])).err(),
+            Some(KeyError::Checksum)
+        );
         for wrong in ["", "ql", "ql___", &text[1..], &text[..40], &text.to_uppercase(), &format!("{text}_")] {
             assert_eq!(ApiKeyText::parse(wrong).err(), Some(KeyError::Form), "{wrong}");
         }
@@ -146,7 +153,8 @@ mod tests {
     #[test]
     fn a_key_opens_by_each_live_secret_until_it_ends() {
         let mut random = rand::rng();
-        let (old, new, foreign) = (KeySecret::new(&mut random), KeySecret::new(&mut random), KeySecret::new(&mut random));
+        let (old, new, foreign) =
+            (KeySecret::new(&mut random), KeySecret::new(&mut random), KeySecret::new(&mut random));
         let now = Timestamp::from_second(1000).unwrap();
         let key = ApiKey {
             id: KeyId::new(now, &mut random),

@@ -29,8 +29,8 @@ pub use name::{HandlerName, QueueName};
 pub use outcome::{DeadReason, Outcome};
 pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json};
 pub use queue::{
-    BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue, QueueState,
-    Sealed, SqsQueue, WorkerMode,
+    BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue,
+    QueueState, Sealed, SqsQueue, WorkerMode,
 };
 pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, PayloadSchema};
 pub use scope::{Names, Scope, ScopeError, Scopes};

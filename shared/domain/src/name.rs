@@ -43,7 +43,8 @@ impl HandlerName {
     /// Checks `text`: one or two parts of 1 to 64 letters, digits, '-', '_' parted by '/'; the fault's path is `handler`.
     pub fn parse(text: &str) -> Result<HandlerName, Fault> {
         let part = |p: &str| {
-            (1..=64).contains(&p.len()) && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+            (1..=64).contains(&p.len())
+                && p.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
         };
         let parts: Vec<&str> = text.split('/').collect();
         if parts.len() <= 2 && parts.iter().all(|p| part(p)) {

@@ -37,12 +37,14 @@ impl Payload {
             let message = format!("the body has {} bytes; this queue takes at most {max_bytes}", bytes.len());
             return Err(Fault::new("", "too-large", message).into());
         }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|e| Fault::new("", "not-json", format!("the body is not UTF-8: byte {}", e.valid_up_to() + 1)))?;
+        let text = std::str::from_utf8(bytes).map_err(|e| {
+            Fault::new("", "not-json", format!("the body is not UTF-8: byte {}", e.valid_up_to() + 1))
+        })?;
         check_json(text)?;
         let mut faults = Faults::none();
         if let Some((at, c)) = forbidden_character(text) {
-            let message = format!("character {at} (U+{:04X}) is one that no queue carries; escape it", u32::from(c));
+            let message =
+                format!("character {at} (U+{:04X}) is one that no queue carries; escape it", u32::from(c));
             faults.add("", "forbidden-character", message);
         }
         let handler = faults.take(handler_of(text)).flatten();
@@ -84,7 +86,9 @@ fn handler_of(text: &str) -> Result<Option<HandlerName>, Fault> {
     match serde_json::from_str::<Head>(text) {
         Ok(Head { handler: Some(serde_json::Value::String(name)) }) => HandlerName::parse(&name).map(Some),
         Ok(Head { handler: Some(serde_json::Value::Null) | None }) | Err(_) => Ok(None),
-        Ok(Head { handler: Some(_) }) => Err(Fault::new("handler", "type", "the handler's name must be a string")),
+        Ok(Head { handler: Some(_) }) => {
+            Err(Fault::new("handler", "type", "the handler's name must be a string"))
+        }
     }
 }
 
@@ -101,7 +105,10 @@ pub fn check_json(text: &str) -> Result<(), Faults> {
         Err(Stop::Enough) => Err(walk.faults),
         Err(Stop::NotJson(error)) => {
             let at = walk.json.error_position(error.index);
-            let message = format!("the body is not JSON: {} at line {} column {}", error.error_type, at.line, at.column);
+            let message = format!(
+                "the body is not JSON: {} at line {} column {}",
+                error.error_type, at.line, at.column
+            );
             // Not JSON at all: what was found up to there says little, and the status is 400.
             Err(Fault::new("", "not-json", message).into())
         }
@@ -205,12 +212,16 @@ fn number_is_kept(number: &[u8]) -> Result<(), String> {
     let last = digits.iter().rposition(|&d| d != b'0').unwrap_or(first);
     let significant = last - first + 1;
     if significant > MAX_DIGITS {
-        return Err(format!("this number has {significant} digits; {MAX_DIGITS} can be kept. Send it as a string"));
+        return Err(format!(
+            "this number has {significant} digits; {MAX_DIGITS} can be kept. Send it as a string"
+        ));
     }
     // Where the first significant digit stands, as a power of ten.
     let magnitude = exponent.saturating_add(digits.len() as i64 - fraction as i64 - first as i64 - 1);
     if magnitude.abs() > MAX_EXPONENT {
-        return Err(format!("this number is beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}. Send it as a string"));
+        return Err(format!(
+            "this number is beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}. Send it as a string"
+        ));
     }
     Ok(())
 }

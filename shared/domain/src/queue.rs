@@ -139,9 +139,15 @@ impl SqsQueue {
     /// Reads an ARN.
     pub fn from_arn(arn: &str) -> Option<SqsQueue> {
         let mut parts = arn.split(':');
-        let (Some("arn"), Some(_), Some("sqs"), Some(region), Some(account), Some(name), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let (Some("arn"), Some(_), Some("sqs"), Some(region), Some(account), Some(name), None) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
             return None;
         };
         (!region.is_empty() && !account.is_empty() && !name.is_empty()).then(|| SqsQueue {
@@ -175,13 +181,20 @@ impl SqsQueue {
             None => {
                 let rest = url.strip_prefix("https://sqs.").ok_or_else(fault)?;
                 let (region, path) = rest.split_once(".amazonaws.com").ok_or_else(fault)?;
-                let path = if region.starts_with("cn-") { path.strip_prefix(".cn").ok_or_else(fault)? } else { path };
+                let path = if region.starts_with("cn-") {
+                    path.strip_prefix(".cn").ok_or_else(fault)?
+                } else {
+                    path
+                };
                 (region.to_owned(), path)
             }
         };
         let mut parts = path.strip_prefix('/').ok_or_else(fault)?.split('/');
-        let (Some(account), Some(name), None) = (parts.next(), parts.next(), parts.next()) else { return Err(fault()) };
-        let region_fits = region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') && !region.is_empty();
+        let (Some(account), Some(name), None) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(fault());
+        };
+        let region_fits = region.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && !region.is_empty();
         let account_fits = account.len() == 12 && account.chars().all(|c| c.is_ascii_digit());
         let stem = name.strip_suffix(".fifo").unwrap_or(name);
         if region_fits && account_fits && name.len() <= 80 && QueueName::parse(stem).is_ok() {
@@ -215,7 +228,11 @@ mod tests {
             None,
             Some("arn:aws-cn:sqs:cn-north-1:123456789012:a.fifo"),
         );
-        check("http://127.0.0.1:9324/000000000000/orders", local, Some("arn:aws:sqs:us-east-1:000000000000:orders"));
+        check(
+            "http://127.0.0.1:9324/000000000000/orders",
+            local,
+            Some("arn:aws:sqs:us-east-1:000000000000:orders"),
+        );
         check("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", local, None);
         check("http://127.0.0.1:9324/000000000000/orders", None, None);
         check("http://127.0.0.1:93241/000000000000/orders", local, None);

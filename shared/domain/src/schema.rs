@@ -33,7 +33,12 @@ impl PayloadSchema {
             .map(PayloadSchema)
             .map_err(|error| {
                 let path = format!("schema{}", error.instance_path());
-                Fault::new(path, "schema", format!("this is not a JSON Schema we can use: {}", error.masked())).into()
+                Fault::new(
+                    path,
+                    "schema",
+                    format!("this is not a JSON Schema we can use: {}", error.masked()),
+                )
+                .into()
             })
     }
 
@@ -60,7 +65,9 @@ fn long_patterns(schema: &Value, path: &str, faults: &mut Faults) {
             for (key, value) in fields {
                 let path = format!("{path}/{key}");
                 match value {
-                    Value::String(text) if key == "pattern" && long(text) => faults.add(path, "too-long", message()),
+                    Value::String(text) if key == "pattern" && long(text) => {
+                        faults.add(path, "too-long", message())
+                    }
                     Value::Object(patterns) if key == "patternProperties" => {
                         for pattern in patterns.keys().filter(|p| long(p)) {
                             let start: String = pattern.chars().take(20).collect();
@@ -96,7 +103,10 @@ mod tests {
         check(json!({"$ref": "http://127.0.0.1:1/schema.json"}), "schema");
         check(json!({"$ref": "file:///etc/hostname"}), "schema");
         check(json!({"properties": {"a": {"pattern": "a".repeat(257)}}}), "schema/properties/a/pattern");
-        check(json!({"patternProperties": {"b".repeat(300): {}}}), "schema/patternProperties/bbbbbbbbbbbbbbbbbbbb...");
+        check(
+            json!({"patternProperties": {"b".repeat(300): {}}}),
+            "schema/patternProperties/bbbbbbbbbbbbbbbbbbbb...",
+        );
         check(json!({"description": "x".repeat(70_000)}), "schema");
         check(json!({"type": "nonsense"}), "schema/type");
     }

@@ -135,7 +135,9 @@ impl Scopes {
 
     /// Whether any scope of the kind of `asked` stands here, whatever its name: then 404 may be said, else only 403.
     pub fn could_cover(&self, asked: &Scope) -> bool {
-        self.0.iter().any(|s| *s == Scope::Everything || std::mem::discriminant(s) == std::mem::discriminant(asked))
+        self.0
+            .iter()
+            .any(|s| *s == Scope::Everything || std::mem::discriminant(s) == std::mem::discriminant(asked))
     }
 
     /// One by one, in a fixed order.
@@ -180,7 +182,16 @@ mod tests {
 
     #[test]
     fn what_is_no_scope_is_refused() {
-        for text in ["", "queue", "queue:publish", "queue:publish:", "queue:publish:a:b", "queue:publish:a b", "KEY:READ", "**"] {
+        for text in [
+            "",
+            "queue",
+            "queue:publish",
+            "queue:publish:",
+            "queue:publish:a:b",
+            "queue:publish:a b",
+            "KEY:READ",
+            "**",
+        ] {
             assert!(text.parse::<Scope>().is_err(), "{text:?}");
         }
     }

@@ -4,7 +4,8 @@
 /// (Amazon SQS API reference, `SendMessage`).
 pub fn forbidden_character(text: &str) -> Option<(usize, char)> {
     text.chars().enumerate().find_map(|(at, c)| {
-        let allowed = matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
+        let allowed =
+            matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
         (!allowed).then_some((at + 1, c))
     })
 }
@@ -32,7 +33,9 @@ mod tests {
 
     #[test]
     fn the_first_forbidden_character_is_named_with_its_place() {
-        let check = |text: &str, expect: Option<(usize, char)>| assert_eq!(forbidden_character(text), expect, "{text:?}");
+        let check = |text: &str, expect: Option<(usize, char)>| {
+            assert_eq!(forbidden_character(text), expect, "{text:?}")
+        };
         check("", None);
         check("a\t\n\r é 😀 \u{FFFD}", None);
         check("ab\u{0}", Some((3, '\u{0}')));

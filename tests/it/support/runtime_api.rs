@@ -1,0 +1,146 @@
+//! A double of the Lambda Runtime API: hands events to one real bootstrap process and takes its answers.
+//!
+//! Four endpoints, as AWS documents them ("Lambda runtime API", version 2018-06-01).
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path as PathOf, State};
+use axum::http::{HeaderName, StatusCode};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// What a function answered: its JSON, or its error document.
+pub type Answer = Result<Value, Value>;
+
+struct Invocation {
+    id: String,
+    event: Value,
+    deadline_ms: u128,
+}
+
+#[derive(Clone)]
+struct Api {
+    events: Arc<Mutex<mpsc::UnboundedReceiver<Invocation>>>,
+    waiting: Arc<Mutex<HashMap<String, oneshot::Sender<Answer>>>>,
+    init_error: mpsc::UnboundedSender<Value>,
+}
+
+/// A bootstrap process and the Runtime API it talks to. Killed, by its pid, when dropped.
+pub struct Function {
+    child: Child,
+    events: mpsc::UnboundedSender<Invocation>,
+    waiting: Arc<Mutex<HashMap<String, oneshot::Sender<Answer>>>>,
+    init_errors: mpsc::UnboundedReceiver<Value>,
+    count: u32,
+}
+
+impl Function {
+    /// Starts `binary` as the function `name` with nothing but `environment`.
+    pub async fn start(name: &str, binary: &Path, environment: &[(&str, String)]) -> Function {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (events, receiver) = mpsc::unbounded_channel();
+        let (init_error, init_errors) = mpsc::unbounded_channel();
+        let waiting = Arc::default();
+        let api = Api { events: Arc::new(Mutex::new(receiver)), waiting: Arc::clone(&waiting), init_error };
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(init_failed))
+            .with_state(api);
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let child = Command::new(binary)
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", name)
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "test")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{} does not start: {e}", binary.display()));
+        Function { child, events, waiting, init_errors, count: 0 }
+    }
+
+    /// Hands over one event and waits, at most 30 s, for the answer.
+    pub async fn invoke(&mut self, event: Value) -> Answer {
+        self.count += 1;
+        let id = format!("00000000-0000-4000-8000-{:012}", self.count);
+        let (sender, answer) = oneshot::channel();
+        self.waiting.lock().await.insert(id.clone(), sender);
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(10);
+        self.events.send(Invocation { id, event, deadline_ms: deadline.as_millis() }).unwrap();
+        tokio::select! {
+            answer = answer => answer.unwrap(),
+            Some(error) = self.init_errors.recv() => panic!("the function did not start: {error}"),
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no answer within 30 s; exited: {:?}", self.child.try_wait()),
+        }
+    }
+
+    /// Waits for the process to end by itself and tells its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        super::eventually("the process ends", 20, || {
+            let ended = self.child.try_wait().unwrap();
+            async move { ended }
+        })
+        .await
+        .code()
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+async fn next(State(api): State<Api>) -> ([(HeaderName, String); 4], String) {
+    let invocation = api.events.lock().await.recv().await.expect("the test ended first");
+    let header = HeaderName::from_static;
+    (
+        [
+            (header("lambda-runtime-aws-request-id"), invocation.id),
+            (header("lambda-runtime-deadline-ms"), invocation.deadline_ms.to_string()),
+            (
+                header("lambda-runtime-invoked-function-arn"),
+                "arn:aws:lambda:us-east-1:000000000000:function:test".into(),
+            ),
+            (header("lambda-runtime-trace-id"), "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=0".into()),
+        ],
+        invocation.event.to_string(),
+    )
+}
+
+async fn response(State(api): State<Api>, PathOf(id): PathOf<String>, body: Bytes) -> StatusCode {
+    settle(&api, &id, Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))).await
+}
+
+async fn error(State(api): State<Api>, PathOf(id): PathOf<String>, body: Bytes) -> StatusCode {
+    settle(&api, &id, Err(serde_json::from_slice(&body).unwrap_or(Value::Null))).await
+}
+
+async fn settle(api: &Api, id: &str, answer: Answer) -> StatusCode {
+    match api.waiting.lock().await.remove(id) {
+        Some(waiting) => {
+            let _ = waiting.send(answer);
+            StatusCode::ACCEPTED
+        }
+        None => StatusCode::BAD_REQUEST,
+    }
+}
+
+async fn init_failed(State(api): State<Api>, body: Bytes) -> StatusCode {
+    let _ = api.init_error.send(serde_json::from_slice(&body).unwrap_or(Value::Null));
+    StatusCode::ACCEPTED
+}

@@ -1,0 +1,216 @@
+//! Who may do what. Each function has only its own rights, and every wildcard that AWS forces on us is explained here.
+
+use serde_json::{Value, json};
+
+use crate::template::stack::{Stack, Statement, entries, list, target, text};
+
+/// Actions that AWS lets nobody bind to a resource, with what binds them instead.
+const WITHOUT_RESOURCE: &[(&str, &str)] = &[
+    ("cloudwatch:GetMetricData", "knows no resources: it reads numbers, no messages"),
+    (
+        "lambda:CreateEventSourceMapping",
+        "a mapping has no name before it is made: bound by the function's ARN",
+    ),
+    ("lambda:ListEventSourceMappings", "knows no resources: it lists, it changes nothing"),
+];
+
+/// Texts of resources that may end in a wildcard: what is made at run time, under a prefix of ours.
+const PREFIXES: &[(&str, &str)] = &[
+    (
+        ":sqs:${AWS::Region}:${AWS::AccountId}:${AWS::StackName}-",
+        "queues made at run time are named after the stack",
+    ),
+    (":event-source-mapping:*", "mappings are named by AWS: bound by the function's ARN"),
+];
+
+/// What a function never does, whatever a statement says: resource (`*` = any) and beginnings of actions.
+const NEVER: &[(&str, &str, &[&str])] = &[
+    ("PublishFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
+    (
+        "PublishFunction",
+        "*",
+        &["sqs:Receive", "sqs:Delete", "sqs:Create", "sqs:Set", "sqs:Purge", "lambda:", "kms:Encrypt"],
+    ),
+    (
+        "QueueAdminFunction",
+        "*",
+        &[
+            "sqs:Send",
+            "sqs:Receive",
+            "sqs:DeleteMessage",
+            "sqs:Purge",
+            "lambda:Invoke",
+            "lambda:UpdateFunction",
+            "kms:Decrypt",
+        ],
+    ),
+    ("QueueAdminFunction", "MessagesTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
+    ("SqsWorkerFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
+    ("SqsWorkerFunction", "*", &["kms:", "lambda:", "sqs:Create", "sqs:DeleteQueue", "sqs:Set", "sqs:Purge"]),
+];
+
+/// Actions that are no one's: they take, or give away, the whole stack.
+const NOBODY: &[&str] =
+    &["iam:", "sts:", "dynamodb:Scan", "dynamodb:DeleteTable", "kms:CreateGrant", "secretsmanager:", "s3:"];
+
+fn every_right(stack: &Stack) -> Vec<(&str, Statement)> {
+    let of = |id| stack.rights(id).into_iter().map(move |statement| (id, statement));
+    stack.functions().into_iter().flat_map(of).collect()
+}
+
+/// One role for each function, that only Lambda takes on, written out in statements of our own.
+pub(super) fn roles(stack: &Stack) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut taken = Vec::new();
+    for id in stack.functions() {
+        let Some(role) = target(stack.property(id, "Role")) else {
+            faults.push(format!("{id}: has no role of its own, so SAM would add AWS's broad ones"));
+            continue;
+        };
+        if taken.contains(&role) {
+            faults.push(format!("{id}: shares {role} with another function"));
+        }
+        taken.push(role);
+        if !stack.property(id, "Policies").is_null() {
+            faults.push(format!("{id}: has policies beside its role"));
+        }
+        if !stack.property(role, "ManagedPolicyArns").is_null() {
+            faults.push(format!("{role}: AWS's managed policies are broader than any function needs"));
+        }
+        let trust = stack.property(role, "AssumeRolePolicyDocument/Statement");
+        let lambda = json!([{ "Effect": "Allow", "Principal": { "Service": "lambda.amazonaws.com" }, "Action": "sts:AssumeRole" }]);
+        if trust != &lambda {
+            faults.push(format!("{role}: others than Lambda may take it on"));
+        }
+        let rights = stack.statements(role);
+        if rights.iter().any(|right| right.whole["Effect"] != "Allow" || !right.whole["Sid"].is_string()) {
+            faults.push(format!("{role}: every statement allows something, and has a Sid that says what"));
+        }
+        let group = target(stack.property(id, "LoggingConfig/LogGroup")).unwrap_or_default();
+        let writes_log = |right: &Statement| {
+            right.actions == ["logs:CreateLogStream", "logs:PutLogEvents"]
+                && list(&right.whole["Resource"]) == [&json!({ "Fn::GetAtt": [group, "Arn"] })]
+        };
+        if !rights.iter().any(writes_log) {
+            faults.push(format!("{role}: may not write to {group}"));
+        }
+    }
+    faults
+}
+
+/// No wildcard in an action; in a resource only where AWS leaves no other way.
+pub(super) fn wildcards(stack: &Stack) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, right) in every_right(stack) {
+        let place = format!("{id}.{}", right.sid);
+        for word in ["NotAction", "NotResource", "NotPrincipal"] {
+            if !right.whole[word].is_null() {
+                faults.push(format!("{place}: {word} allows what nobody thought of"));
+            }
+        }
+        faults.extend(
+            right
+                .actions
+                .iter()
+                .filter(|a| a.contains('*'))
+                .map(|action| format!("{place}: allows {action}")),
+        );
+        for resource in &right.resources {
+            let Some(resource) = text(resource) else { continue };
+            let bare: Vec<_> = right
+                .actions
+                .iter()
+                .filter(|a| !WITHOUT_RESOURCE.iter().any(|(free, _)| free == a))
+                .collect();
+            if resource == "*" && !bare.is_empty() {
+                faults.push(format!("{place}: {bare:?} on every resource there is"));
+            }
+            let explained = PREFIXES.iter().any(|(part, _)| resource.contains(part));
+            if resource != "*" && resource.contains('*') && !explained {
+                faults.push(format!("{place}: nothing explains the wildcard in {resource}"));
+            }
+        }
+    }
+    faults
+}
+
+/// Keys only for a queue's credentials, mappings only of our worker.
+pub(super) fn conditions(stack: &Stack) -> Vec<String> {
+    let for_a_queue = json!({
+        "ForAllValues:StringEquals": { "kms:EncryptionContextKeys": ["queue-id"] },
+        "Null": { "kms:EncryptionContext:queue-id": "false" },
+    });
+    let our_worker =
+        json!({ "ArnEquals": { "lambda:FunctionArn": { "Fn::GetAtt": ["SqsWorkerFunction", "Arn"] } } });
+    let mut faults = Vec::new();
+    let mut check = |place: String, right: &Statement| {
+        let condition = &right.whole["Condition"];
+        let uses_key = |action: &String| matches!(action.as_str(), "kms:Encrypt" | "kms:Decrypt");
+        if right.actions.iter().any(uses_key) && condition != &for_a_queue {
+            faults.push(format!("{place}: the key is not bound to the encryption context of a queue"));
+        }
+        let of_mapping = |action: &String| action.contains("EventSourceMapping") && !action.contains("List");
+        if right.actions.iter().any(of_mapping) && condition != &our_worker {
+            faults.push(format!("{place}: mappings of other functions than our worker could be changed"));
+        }
+    };
+    for (id, right) in every_right(stack) {
+        check(format!("{id}.{}", right.sid), &right);
+    }
+    for right in stack.key_policy() {
+        check(format!("CredentialsKey.{}", right.sid), &right);
+    }
+    faults
+}
+
+/// What a function is not there for, it cannot do.
+pub(super) fn duties(stack: &Stack) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, right) in every_right(stack) {
+        let on = |resource: &Value, name: &str| name == "*" || target(resource) == Some(name);
+        for (_, name, beginnings) in NEVER.iter().filter(|(function, ..)| *function == id) {
+            if right.resources.iter().any(|resource| on(resource, name)) {
+                faults.extend(
+                    forbidden(&right, beginnings)
+                        .map(|action| format!("{id}.{}: {action} on {name}", right.sid)),
+                );
+            }
+        }
+        faults.extend(
+            forbidden(&right, NOBODY)
+                .map(|action| format!("{id}.{}: {action} is no function's duty", right.sid)),
+        );
+        let sends = right.actions.iter().any(|action| action == "sqs:SendMessage");
+        let only_dead = |resource: &Value| {
+            text(resource).is_some_and(|arn| arn.ends_with("-dead") || arn.ends_with("-dead.fifo"))
+        };
+        if id == "SqsWorkerFunction" && sends && !right.resources.iter().all(only_dead) {
+            faults.push(format!("{id}.{}: sends to other queues than dead-letter queues", right.sid));
+        }
+    }
+    let makes_queues =
+        |right: &Value| list(&right["Action"]).iter().any(|action| *action == "sqs:CreateQueue");
+    for statement in list(stack.property("QueueAdminRole", "Policies/0/PolicyDocument/Statement")) {
+        if makes_queues(statement) {
+            faults.push("QueueAdminFunction: may make queues even where QueueCreation refuses it".into());
+        }
+    }
+    faults
+}
+
+fn forbidden<'a>(right: &'a Statement, beginnings: &'a [&str]) -> impl Iterator<Item = &'a String> {
+    right.actions.iter().filter(|action| beginnings.iter().any(|beginning| action.starts_with(beginning)))
+}
+
+impl Stack {
+    /// Statements of the key's own policy, where `*` is that key.
+    pub(super) fn key_policy(&self) -> Vec<Statement> {
+        let key = self.property("CredentialsKey", "KeyPolicy/Statement");
+        list(key).into_iter().map(Statement::new).collect()
+    }
+
+    /// Names of the parameters.
+    pub(super) fn parameters(&self) -> Vec<&str> {
+        entries(self.at("/Parameters")).map(|(name, _)| name).collect()
+    }
+}
