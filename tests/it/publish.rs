@@ -66,9 +66,9 @@ async fn every_refusal_has_its_own_status_and_names_what_is_wrong() {
         check("queue/a/plain/publish", "{}", &[("authorization", wrong)], 401, &[]).await;
     }
     check("queue/a/plain/publish", "{}", &[("ordering-key", "a")], 422, &["not-on-standard"]).await;
-    check("queue/a/ordered/publish", "{}", &[("deliver-after", "5")], 422, &["DA"]).await;
-    check("queue/a/plain/publish", "{}", &[("deliver-after", "901")], 422, &["DA"]).await;
-    check("queue/a/plain/publish", "{}", &[("deliver-after", "soon")], 422, &["DA"]).await;
+    check("queue/a/ordered/publish", "{}", &[("deliver-after", "5")], 422, &["not-on-fifo"]).await;
+    check("queue/a/plain/publish", "{}", &[("deliver-after", "901")], 422, &["range"]).await;
+    check("queue/a/plain/publish", "{}", &[("deliver-after", "soon")], 422, &["type"]).await;
     house.stop().await;
 }
 

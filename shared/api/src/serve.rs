@@ -8,12 +8,16 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Uri};
+use http_body_util::BodyExt;
 
 use crate::body::too_large;
 use crate::{BASE, Keys, Kind, MAX_REQUEST_BYTES, Problem};
 
 /// An answer is given within this time: API Gateway hangs up after 30 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(27);
+
+/// Of a body that is refused unread, so much is still taken off the line.
+const MAX_UNREAD_BYTES: usize = 4 * MAX_REQUEST_BYTES;
 
 /// Makes a server of a router: every request is authenticated (only `GET .../health` is open), unknown paths and methods,
 /// bodies that are too large, panics and requests that take too long are answered by problem documents.
@@ -35,15 +39,29 @@ async fn guard(State(keys): State<Keys>, mut request: Request, next: Next) -> Re
     if !is_open(&request) {
         match keys.authenticate(request.headers()).await {
             Ok(caller) => request.extensions_mut().insert(caller),
-            Err(problem) => return problem.into_response(),
+            Err(problem) => return answer_early(request, problem).await,
         };
     }
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > MAX_REQUEST_BYTES as u64) {
-        return too_large().into_response();
+        return answer_early(request, too_large()).await;
     }
     next.run(request).await
+}
+
+/// Reads what the caller still has to say, up to a bound, before the answer: a connection closed in the middle of a body is
+/// a broken pipe to many clients, and they would never see why.
+async fn answer_early(request: Request, problem: Problem) -> Response {
+    let mut body = request.into_body();
+    let mut heard = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        heard += frame.data_ref().map_or(0, |data| data.len());
+        if heard > MAX_UNREAD_BYTES {
+            break;
+        }
+    }
+    problem.into_response()
 }
 
 fn is_open(request: &Request) -> bool {
