@@ -2,7 +2,7 @@
 //!
 //! `QUEUELINK_BOOTSTRAPS` names a folder of other binaries (the release ones) to try instead of this build's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -35,19 +35,15 @@ async fn environment(house: &TestHouse, calls: &Calls) -> Vec<(&'static str, Str
     variables
 }
 
-/// An HTTP API event (payload format 2.0) as API Gateway sends it.
-fn http_event(method: &str, path: &str, key: &str, body: &str) -> Value {
-    json!({
-        "version": "2.0", "routeKey": format!("{method} {path}"), "rawPath": path, "rawQueryString": "",
-        "headers": {"authorization": format!("Bearer {key}"), "content-type": "application/json", "host": "api.example.com"},
-        "requestContext": {
-            "accountId": "000000000000", "apiId": "api", "domainName": "api.example.com", "domainPrefix": "api",
-            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test"},
-            "requestId": "JKJaXmPLvHcESHA=", "routeKey": format!("{method} {path}"), "stage": "$default",
-            "time": "21/Nov/2026:10:00:00 +0000", "timiEpoch": 0, "timeEpoch": 1_795_255_200_000_u64
-        },
-        "body": body, "isBase64Encoded": false
-    })
+/// `tests/events/<name>.json`, with its placeholders filled in.
+fn event(name: &str, fill: &[(&str, &str)]) -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (placeholder, value) in fill {
+        text = text.replace(placeholder, value);
+    }
+    assert!(!text.contains("\"@") && !text.contains(" @"), "{name} has a placeholder left");
+    serde_json::from_str(&text).unwrap()
 }
 
 fn body_of(answer: &Value) -> Value {
@@ -61,36 +57,49 @@ async fn a_warm_publish_costs_exactly_one_aws_call() {
     let calls = Calls::default();
     let environment = environment(&house, &calls).await;
     let mut publish = Function::start("publish", &binary("publish"), &environment).await;
-    let path = "/api/v1/zstorage/queue/a/warm/publish";
+    let key = [("@KEY@", house.admin_key.as_str())];
     for turn in 0..4 {
-        let answer = publish.invoke(http_event("POST", path, &house.admin_key, "{\"n\":1}")).await.unwrap();
+        let answer = publish.invoke(event("publish-by-name", &key)).await.unwrap();
         assert_eq!(answer["statusCode"], 200, "{answer}");
-        let body = body_of(&answer);
-        assert_eq!(body["queue-id"], queue.id.as_str());
+        assert_eq!(body_of(&answer)["queue-id"], queue.id.as_str());
         let seen = calls.take();
         if turn > 0 {
             assert_eq!(seen, ["AmazonSQS.SendMessage"], "turn {turn}");
         }
     }
-    assert_eq!(house.depth(&queue).await, 4);
-    let answer = publish.invoke(http_event("POST", path, "ql_wrong", "{}")).await.unwrap();
-    assert_eq!(answer["statusCode"], 401, "{answer}");
     drop(publish);
+    assert_eq!(house.depth(&queue).await, 4);
     house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queue_admin_answers_health_and_a_problem_for_what_is_nowhere() {
+async fn publish_answers_the_events_of_an_http_api() {
+    let house = TestHouse::start().await;
+    let queue = house.queue(json!({"name": "warm", "worker": "none"})).await;
+    let environment = environment(&house, &Calls::default()).await;
+    let mut publish = Function::start("publish", &binary("publish"), &environment).await;
+    for (name, status) in
+        [("publish-base64", 200), ("publish-not-json", 400), ("publish-without-key", 401), ("nowhere", 404)]
+    {
+        let answer = publish.invoke(event(name, &[("@KEY@", &house.admin_key)])).await.unwrap();
+        assert_eq!(answer["statusCode"], status, "{name}: {answer}");
+    }
+    drop(publish);
+    let message = house.receive_one(&queue).await;
+    assert!(message.body().unwrap().starts_with("{\"handler\""), "base64 was undone: {message:?}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_admin_answers_the_events_of_an_http_api() {
     let house = TestHouse::start().await;
     let environment = environment(&house, &Calls::default()).await;
     let mut admin = Function::start("queue-admin", &binary("queue-admin"), &environment).await;
-    let answer = admin.invoke(http_event("GET", "/api/v1/zstorage/health", "", "")).await.unwrap();
-    assert_eq!(answer["statusCode"], 200, "{answer}");
-    let answer = admin.invoke(http_event("GET", "/nowhere", &house.admin_key, "")).await.unwrap();
-    assert_eq!(answer["statusCode"], 404, "{answer}");
-    let answer =
-        admin.invoke(http_event("GET", "/api/v1/zstorage/queue", &house.admin_key, "")).await.unwrap();
-    assert_eq!(answer["statusCode"], 200, "{answer}");
+    for (name, status) in [("health", 200), ("list-queues", 200), ("nowhere", 404), ("publish-by-name", 404)]
+    {
+        let answer = admin.invoke(event(name, &[("@KEY@", &house.admin_key)])).await.unwrap();
+        assert_eq!(answer["statusCode"], status, "{name}: {answer}");
+    }
     drop(admin);
     house.stop().await;
 }
@@ -99,42 +108,36 @@ async fn queue_admin_answers_health_and_a_problem_for_what_is_nowhere() {
 async fn sqs_worker_names_the_failed_messages_and_no_other() {
     let house = TestHouse::start().await;
     let recorder = Recorder::start(1).await;
-    let queue = house.paused_queue(json!({"name": "lambda"})).await;
+    let plain = house.paused_queue(json!({"name": "lambda"})).await;
+    let fifo = house.paused_queue(json!({"name": "ordered", "fifo": true})).await;
     let calls = Calls::default();
     let environment = environment(&house, &calls).await;
     let mut worker = Function::start("sqs-worker", &binary("sqs-worker"), &environment).await;
-    let record = |n: usize, body: Value| {
-        json!({
-            "messageId": format!("059f36b4-87a3-44ab-83d2-66197597000{n}"), "receiptHandle": format!("handle-{n}"), "body": body.to_string(),
-            "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1795255200000", "SenderId": "AIDAIENQZJOLO23YVJ4VO", "ApproximateFirstReceiveTimestamp": "1795255200001"},
-            "messageAttributes": {}, "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3", "eventSource": "aws:sqs",
-            "eventSourceARN": queue.arn, "awsRegion": "us-east-1"
-        })
-    };
-    let done = |n: usize| json!({"handler": "done", "recorder": recorder.url, "name": n.to_string()});
-    let fail = |n: usize| json!({"handler": "fail", "recorder": recorder.url, "name": n.to_string(), "how": "throw"});
-    let answer = worker
-        .invoke(json!({"Records": (0..10).map(|n| record(n, done(n))).collect::<Vec<_>>()}))
-        .await
-        .unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": []}));
+    let fill = |arn| [("@ARN@", arn), ("@RECORDER@", recorder.url.as_str())];
+    for (name, arn, failed) in [
+        ("batch-of-ten", &plain.arn, &[][..]),
+        ("batch-two-of-ten-fail", &plain.arn, &["02", "05"]),
+        ("batch-with-our-ids", &plain.arn, &[]),
+        ("batch-fifo-groups", &fifo.arn, &["01", "02"]),
+        ("batch-one-record-without-body", &plain.arn, &["01"]),
+    ] {
+        let answer = worker.invoke(event(name, &fill(arn))).await.unwrap();
+        let found: Vec<String> = answer["batchItemFailures"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|failure| {
+                failure["itemIdentifier"].as_str().unwrap().replace("059f36b4-87a3-44ab-83d2-6619759700", "")
+            })
+            .collect();
+        assert_eq!(found, failed, "{name}: {answer}");
+    }
+    // Lambda must be told that the whole batch failed: this record has no name to put into an answer.
+    worker.invoke(event("batch-record-without-id", &fill(&plain.arn))).await.unwrap_err();
     calls.take();
-    let answer = worker
-        .invoke(json!({"Records": (0..10).map(|n| record(n, done(n))).collect::<Vec<_>>()}))
-        .await
-        .unwrap();
-    assert_eq!(answer, json!({"batchItemFailures": []}));
+    worker.invoke(event("batch-of-ten", &fill(&plain.arn))).await.unwrap();
     assert_eq!(calls.take(), Vec::<String>::new(), "a warm batch that succeeds costs no AWS call at all");
-    let records =
-        (0..10).map(|n| record(n, if n == 2 || n == 5 { fail(n) } else { done(n) })).collect::<Vec<_>>();
-    let answer = worker.invoke(json!({"Records": records})).await.unwrap();
-    let failed: Vec<&str> = answer["batchItemFailures"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| f["itemIdentifier"].as_str().unwrap())
-        .collect();
-    assert_eq!(failed, ["059f36b4-87a3-44ab-83d2-661975970002", "059f36b4-87a3-44ab-83d2-661975970005"]);
+    worker.invoke(event("batch-two-of-ten-fail", &fill(&plain.arn))).await.unwrap();
     let seen = calls.take();
     let visibility = seen.iter().filter(|call| *call == "AmazonSQS.ChangeMessageVisibilityBatch").count();
     assert_eq!(visibility, 1, "one call for the whole batch: {seen:?}");
