@@ -11,5 +11,6 @@ mod runaway;
 mod support;
 mod survive;
 mod template;
+mod travel;
 mod tree;
 mod worker;

@@ -163,3 +163,20 @@ async fn a_number_reaches_its_handler_exactly() {
     }
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_received_twenty_times_and_never_settled_goes_to_the_dead_letter_queue() {
+    let house = TestHouse::start().await;
+    let queue = house.queue(json!({"name": "crashing", "worker": "none"})).await;
+    house.publish("crashing", &json!({"n": 1})).await;
+    let receive = async || {
+        let request = house.sqs.receive_message().queue_url(&queue.url).visibility_timeout(0);
+        request.send().await.unwrap().messages.unwrap_or_default().len()
+    };
+    for turn in 1..=20 {
+        assert_eq!(receive().await, 1, "receive {turn}");
+    }
+    assert_eq!(receive().await, 0, "the redrive policy has taken it");
+    assert_eq!(house.dead_letters(&queue, 1).await[0].body, json!({"n": 1}).to_string());
+    house.stop().await;
+}

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use delivery::NewMessage;
 use domain::{Fault, Faults, Payload, Queue};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -20,9 +20,11 @@ pub(crate) async fn by_id(
     State(state): State<PublishState>,
     caller: Caller,
     PathText(id): PathText,
+    headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let queue = state.queue_by_id(&caller, &id).await?;
+    options::none_of_headers(&headers)?;
     state.publish_batch(&caller, &queue, &body).await
 }
 
@@ -30,9 +32,11 @@ pub(crate) async fn by_name(
     State(state): State<PublishState>,
     caller: Caller,
     PathText(name): PathText,
+    headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let queue = state.queue_by_name(&caller, &name).await?;
+    options::none_of_headers(&headers)?;
     state.publish_batch(&caller, &queue, &body).await
 }
 

@@ -13,6 +13,19 @@ pub(crate) fn of_headers(headers: &HeaderMap) -> (Options, Faults) {
     (Options { idempotency_key, ordering_key, deliver_after_secs }, faults)
 }
 
+/// Refuses the headers of a single message beside a batch: to pass them over would be to publish without them.
+pub(crate) fn none_of_headers(headers: &HeaderMap) -> Result<(), Faults> {
+    let mut faults = Faults::none();
+    for name in ["idempotency-key", "ordering-key", "deliver-after"] {
+        if headers.contains_key(name) {
+            let message =
+                format!("of a batch each message says this for itself: put '{name}' into its entry");
+            faults.add(name, "not-on-batch", message);
+        }
+    }
+    faults.into_result()
+}
+
 /// The options of one message of a batch; what is wrong with their form goes to the fields' faults.
 pub(crate) fn of_fields(fields: &mut Fields<'_>) -> Options {
     let value = Given::value;

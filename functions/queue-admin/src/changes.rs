@@ -75,22 +75,20 @@ impl AdminState {
             let sealed = self.sealer.seal(queue.id, &credentials).await;
             new.credentials = Some(sealed.map_err(|error| problems::of_sealer(&error))?);
         }
-        if new == *queue {
+        // An attaching that broke off is gone on with, though nothing else is asked for.
+        let half_attached = new.worker == WorkerMode::Attached && new.mapping.is_none();
+        if new == *queue && !half_attached {
             return Ok(Arc::new(new));
         }
         new.updated_at = self.clock.now();
         match (queue.worker, new.worker) {
             (WorkerMode::Attached, WorkerMode::None) => {
                 // Detached before it is saved: a mapping that nobody knows of would go on receiving.
-                if let Some(mapping) = new.mapping.take() {
-                    self.mappings
-                        .detach(&mapping)
-                        .await
-                        .map_err(|error| problems::of_engine(&error, RESUME))?;
-                }
+                self.detach(queue).await.map_err(|error| problems::of_engine(&error, RESUME))?;
+                new.mapping = None;
                 Ok(self.catalog.update_queue(queue, &new).await?)
             }
-            (_, WorkerMode::Attached) if new.mapping.is_none() => self.attach(queue, &new).await,
+            (_, WorkerMode::Attached) if half_attached => self.attach(queue, &new).await,
             _ => Ok(self.catalog.update_queue(queue, &new).await?),
         }
     }
@@ -103,10 +101,12 @@ impl AdminState {
         let Some(place) = saved.sqs() else { return Ok(saved) };
         let mapping =
             self.mappings.attach(place).await.map_err(|error| problems::of_engine(&error, RESUME))?;
-        Ok(self
-            .catalog
-            .update_queue(&saved, &Queue { mapping: Some(mapping), ..saved.as_ref().clone() })
-            .await?)
+        let noted = Queue { mapping: Some(mapping), ..saved.as_ref().clone() };
+        let done = self.catalog.update_queue(&saved, &noted).await;
+        if done.is_err() {
+            self.take_back(&noted).await;
+        }
+        Ok(done?)
     }
 
     /// `queue` with the changes of `body`, and new credentials that are yet to be sealed; all faults at once.

@@ -57,7 +57,11 @@ impl AdminState {
             return Err(CatalogError::Taken { field: "name" }.into());
         }
         if wanted.owned {
-            self.refuse_found(&wanted.destination).await?;
+            let Destination::Sqs(place) = &wanted.destination;
+            self.refuse_found(place).await?;
+            if let Some(dead) = self.settings.own_dead_place(wanted.name.as_str(), wanted.fifo) {
+                self.refuse_found(&dead).await?;
+            }
         }
         let id = QueueId::new(self.clock.now(), &mut rand::rng());
         let credentials = match &wanted.credentials {
@@ -93,13 +97,14 @@ impl AdminState {
 
     /// What we make must be new: an SQS queue that is there already has a life of its own (or belongs to a queue that was renamed),
     /// and would go with this one. If SQS does not answer now, the making will find out.
-    async fn refuse_found(&self, destination: &Destination) -> Result<(), Problem> {
-        let Destination::Sqs(place) = destination;
+    async fn refuse_found(&self, place: &SqsQueue) -> Result<(), Problem> {
         match self.queues.describe(place).await {
             Err(_missing_or_out_of_reach) => Ok(()),
             Ok(_facts) => {
-                let detail =
-                    format!("there is an SQS queue named {} already; register it by its url", place.name);
+                let detail = format!(
+                    "there is an SQS queue named {} already; choose another name, or register that queue by its url",
+                    place.name
+                );
                 Err(Problem::new(Kind::Conflict, detail))
             }
         }
@@ -107,28 +112,39 @@ impl AdminState {
 
     /// Makes what is to be made, then saves the queue as ready.
     async fn finish(&self, creating: &Queue, dead: Option<SqsQueue>) -> Result<Arc<Queue>, Problem> {
-        let broken = |error: AdminError| problems::of_engine(&error, RESUME);
         let mut ready = Queue { state: QueueState::Ready, dead_letter_queue: dead, ..creating.clone() };
-        if creating.owned {
+        let saved = match self.make(&mut ready).await {
+            Err(error) => Err(problems::of_engine(&error, RESUME)),
+            Ok(()) => match self.catalog.update_queue(creating, &ready).await {
+                Err(CatalogError::Conflict) => Err(Problem::new(
+                    Kind::Conflict,
+                    "another request went on with the queue, or deleted it, while this one was making it",
+                )),
+                saved => saved.map_err(Problem::from),
+            },
+        };
+        if saved.is_err() {
+            // A deletion in the midst of it did not see what was made after it.
+            self.take_back(&ready).await;
+        }
+        saved
+    }
+
+    async fn make(&self, ready: &mut Queue) -> Result<(), AdminError> {
+        if ready.owned {
             let settings = &self.settings;
-            let stem = settings.own_stem(creating.name.as_str());
+            let stem = settings.own_stem(ready.name.as_str());
             let pair =
-                self.queues.create_pair(&stem, creating.fifo, &settings.stack, settings.visibility_secs());
-            let (main, dead) = pair.await.map_err(broken)?;
+                self.queues.create_pair(&stem, ready.fifo, &settings.stack, settings.visibility_secs());
+            let (main, dead) = pair.await?;
             ready.destination = Destination::Sqs(main);
             ready.dead_letter_queue = Some(dead);
         }
         if let (WorkerMode::Attached, Some(place)) = (ready.worker, ready.sqs()) {
-            ready.mapping = Some(self.mappings.attach(place).await.map_err(broken)?);
+            ready.mapping = Some(self.mappings.attach(place).await?);
         }
         ready.updated_at = self.clock.now();
-        match self.catalog.update_queue(creating, &ready).await {
-            Err(CatalogError::Conflict) => Err(Problem::new(
-                Kind::Conflict,
-                "another request for the same queue came in between and goes on with it",
-            )),
-            saved => Ok(saved?),
-        }
+        Ok(())
     }
 
     /// Looks at a queue that others made, before it is registered under our own role: it must be there, and leave the worker

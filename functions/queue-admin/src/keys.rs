@@ -54,7 +54,7 @@ pub(crate) async fn list(
     query: QueryText,
 ) -> Result<Json<Value>, Problem> {
     caller.require(&Scope::KeyRead)?;
-    let (limit, cursor) = queues::page(query, &["limit", "cursor"])?;
+    let (limit, cursor) = queues::page::<KeyId>(query, &["limit", "cursor"])?;
     let page = state.catalog.list_keys(limit, cursor.as_ref()).await?;
     let keys: Vec<Value> = page.items.iter().map(documents::of_key).collect();
     Ok(Json(json!({ "keys": keys, "cursor": page.next.map(|cursor| cursor.to_string()) })))
@@ -112,20 +112,28 @@ pub(crate) async fn revoke(
     PathText(id): PathText,
 ) -> Result<StatusCode, Problem> {
     caller.require(&Scope::KeyWrite)?;
-    let key = state.key(&id).await?;
-    within_own(&caller, &key.scopes)?;
-    let now = state.clock.now();
-    if alive(&key, now).is_ok()
-        && key.scopes.cover(&Scope::Everything)
-        && !state.has_other_master(key.id, now).await?
-    {
-        let detail =
-            "this is the last key with the scope *; make another one first, or nobody can make keys any more";
-        return Err(Problem::new(Kind::Conflict, detail));
+    for _ in 0..TRIES {
+        let key = state.key(&id).await?;
+        within_own(&caller, &key.scopes)?;
+        let now = state.clock.now();
+        let revoked = ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key.as_ref().clone() };
+        let done = if alive(&key, now).is_ok() && key.scopes.cover(&Scope::Everything) {
+            let Some(other) = state.other_master(key.id, now).await? else {
+                let detail = "this is the last key with the scope *; make another one first, or nobody can make keys any more";
+                return Err(Problem::new(Kind::Conflict, detail));
+            };
+            // In one transaction with the look at the other: it may be on its way out by the same road.
+            state.catalog.update_key_beside(&key, &revoked, &other).await
+        } else {
+            state.catalog.update_key(&key, &revoked).await
+        };
+        match done {
+            Err(CatalogError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Ok(StatusCode::NO_CONTENT),
+        }
     }
-    let revoked = |key: &ApiKey| Ok(ApiKey { revoked_at: key.revoked_at.or(Some(now)), ..key.clone() });
-    state.change_key(&caller, &id, revoked).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Err(CatalogError::Conflict.into())
 }
 
 fn read_wanted(body: &JsonObject, now: Timestamp) -> Result<(String, Scopes, Option<Timestamp>), Problem> {
@@ -221,20 +229,20 @@ impl AdminState {
         Err(CatalogError::Conflict.into())
     }
 
-    /// Whether another live key than `but` may do everything.
-    async fn has_other_master(&self, but: KeyId, now: Timestamp) -> Result<bool, Problem> {
+    /// Another live key than `but` that may do everything.
+    async fn other_master(&self, but: KeyId, now: Timestamp) -> Result<Option<ApiKey>, Problem> {
         let mut cursor = None;
         loop {
             let page = self.catalog.list_keys(100, cursor.as_ref()).await?;
             let master = |key: &ApiKey| {
                 key.id != but && key.scopes.cover(&Scope::Everything) && alive(key, now).is_ok()
             };
-            if page.items.iter().any(master) {
-                return Ok(true);
+            if let Some(other) = page.items.into_iter().find(master) {
+                return Ok(Some(other));
             }
             cursor = page.next;
             if cursor.is_none() {
-                return Ok(false);
+                return Ok(None);
             }
         }
     }

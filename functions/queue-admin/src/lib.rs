@@ -23,6 +23,7 @@ use queue::{Ages, Mappings, Queues};
 use serde_json::{Value, json};
 use zstorage::{Catalog, Messages, Sealer};
 
+pub use remove::RemoveError;
 pub use settings::Settings;
 pub use start::{StartError, start};
 

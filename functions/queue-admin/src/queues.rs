@@ -1,3 +1,4 @@
+use std::str::FromStr;
 use std::sync::Arc;
 
 use api::{Caller, Kind, PathText, Problem, QueryText};
@@ -14,6 +15,9 @@ use crate::{AdminState, documents, problems};
 const DEFAULT_PAGE: usize = 25;
 const MAX_PAGE: usize = 100;
 
+/// A page has at most this many bytes; Lambda answers with 6 MB at most. A queue has 64 KB and a little more.
+const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// `GET queue`: a page of the queues that the key may read, with their health.
 pub(crate) async fn list(
     State(state): State<AdminState>,
@@ -25,14 +29,29 @@ pub(crate) async fn list(
         caller.require(&every)?;
     }
     let search = query.take("search");
-    let (limit, cursor) = page(query, &["search", "limit", "cursor"])?;
+    let (limit, cursor) = page::<QueueId>(query, &["search", "limit", "cursor"])?;
     let page = state.catalog.list_queues(search.as_deref(), limit, cursor.as_ref()).await?;
     let queues: Vec<Queue> =
         page.items.into_iter().filter(|queue| caller.scopes.cover(&Scope::read(&queue.name))).collect();
     let health = state.health_of(&queues).await;
     let documents: Vec<Value> =
         queues.iter().zip(health).map(|(queue, health)| state.document(queue, health)).collect();
-    Ok(Json(json!({ "queues": documents, "cursor": page.next.map(|cursor| cursor.to_string()) })))
+    let fitting = fitting(&documents);
+    let cursor = match queues.get(fitting.saturating_sub(1)).filter(|_| fitting < documents.len()) {
+        Some(last) => Some(last.id.to_string()),
+        None => page.next.map(|cursor| cursor.to_string()),
+    };
+    Ok(Json(json!({ "queues": documents[..fitting], "cursor": cursor })))
+}
+
+/// How many of `documents` one answer carries: with their schemas a hundred queues are more than Lambda lets through.
+fn fitting(documents: &[Value]) -> usize {
+    let mut bytes = 0;
+    let fit = documents.iter().take_while(|document| {
+        bytes += document.to_string().len();
+        bytes <= MAX_PAGE_BYTES
+    });
+    fit.count()
 }
 
 /// `GET queue/{id}`
@@ -81,15 +100,19 @@ pub(crate) async fn resume(
     state.switch(&caller, &id, true).await
 }
 
-/// Reads `limit` and `cursor`, and refuses all parameters but `known`, whose others were taken before.
-pub(crate) fn page(mut query: QueryText, known: &[&str]) -> Result<(usize, Option<Cursor>), Problem> {
+/// Reads `limit` and `cursor` of a list of things whose ids are `Id`, and refuses all parameters but `known`, whose others
+/// were taken before.
+pub(crate) fn page<Id: FromStr + ToString>(
+    mut query: QueryText,
+    known: &[&str],
+) -> Result<(usize, Option<Cursor>), Problem> {
     let mut faults = Faults::none();
     let limit = query.take("limit").map(|limit| match limit.parse::<usize>() {
         Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
         _ => Err(Fault::new("limit", "range", format!("'limit' is 1 to {MAX_PAGE}"))),
     });
     let cursor = query.take("cursor").map(|cursor| {
-        cursor.parse::<Cursor>().map_err(|error| Fault::new("cursor", "cursor", error.to_string()))
+        Cursor::of::<Id>(&cursor).map_err(|error| Fault::new("cursor", "cursor", error.to_string()))
     });
     let limit = limit.and_then(|limit| faults.take(limit)).unwrap_or(DEFAULT_PAGE);
     let cursor = cursor.and_then(|cursor| faults.take(cursor));

@@ -20,41 +20,51 @@ pub enum StartError {
 
 /// The whole function as a service, from the environment it was started with; one error names all that is missing.
 pub fn start(environment: &Environment) -> Result<Router, StartError> {
-    let mut reader = environment.reader();
-    let aws = Aws::read(&mut reader);
-    let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
-    let worker = reader.required("WORKER_FUNCTION");
-    let settings = Settings {
-        stack: reader.required("STACK_NAME"),
-        region: aws.region.clone(),
-        account: aws.account.clone(),
-        sqs_endpoint: aws.endpoints.sqs.clone(),
-        creation_allowed: reader.switch("QUEUE_CREATION", "allowed", "refused"),
-        worker_timeout_secs: reader.parsed("WORKER_TIMEOUT_SECS", 10),
-    };
-    let sealing = reader.sealing();
-    reader.finish()?;
-    let clock = Clock::system();
-    let sealer = match sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: aws.kms(), key_id },
-        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-    };
-    let parts = aws.sqs_parts();
-    let state = AdminState {
-        catalog: Catalog::new(aws.dynamodb(), catalog, clock.clone()),
-        messages: Messages::new(aws.dynamodb(), messages, clock.clone()),
-        queues: Queues::new(SqsConfig {
-            region: parts.region,
-            endpoint: parts.endpoint,
-            credentials: parts.credentials,
-            http_client: parts.http_client,
-        }),
-        mappings: Mappings::new(aws.lambda(), worker),
-        ages: Ages::new(aws.cloudwatch()),
-        sealer,
-        clock: clock.clone(),
-        settings,
-    };
-    let keys = Keys::new(state.catalog.clone(), clock);
+    let state = AdminState::read(environment)?;
+    let keys = Keys::new(state.catalog.clone(), state.clock.clone());
     Ok(api::serve(router(state), keys))
+}
+
+impl AdminState {
+    /// What the routes stand on, from the environment of the function; one error names all that is missing.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn read(environment: &Environment) -> Result<AdminState, StartError> {
+        let mut reader = environment.reader();
+        let aws = Aws::read(&mut reader);
+        let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
+        let worker = reader.required("WORKER_FUNCTION");
+        let settings = Settings {
+            stack: reader.required("STACK_NAME"),
+            region: aws.region.clone(),
+            account: aws.account.clone(),
+            sqs_endpoint: aws.endpoints.sqs.clone(),
+            creation_allowed: reader.switch("QUEUE_CREATION", "allowed", "refused"),
+            worker_timeout_secs: reader.parsed("WORKER_TIMEOUT_SECS", 10),
+        };
+        let sealing = reader.sealing();
+        reader.finish()?;
+        let clock = Clock::system();
+        let sealer = match sealing {
+            Sealing::Kms(key_id) => Sealer::Kms { client: aws.kms(), key_id },
+            Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
+        };
+        let parts = aws.sqs_parts();
+        Ok(AdminState {
+            catalog: Catalog::new(aws.dynamodb(), catalog, clock.clone()),
+            messages: Messages::new(aws.dynamodb(), messages, clock.clone()),
+            queues: Queues::new(SqsConfig {
+                region: parts.region,
+                endpoint: parts.endpoint,
+                credentials: parts.credentials,
+                http_client: parts.http_client,
+            }),
+            mappings: Mappings::new(aws.lambda(), worker),
+            ages: Ages::new(aws.cloudwatch()),
+            sealer,
+            clock,
+            settings,
+        })
+    }
 }

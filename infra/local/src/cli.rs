@@ -1,17 +1,24 @@
 //! The command line: what can be said to `queuelink`, and what it says back.
 
-use std::io::{self, Write};
+use std::error::Error;
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bootstrap::{Environment, init_tracing};
-use clap::Parser;
-use domain::Clock;
+use clap::{Parser, Subcommand};
+use domain::{Clock, Scope, Scopes};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engines::dynamodb::Durability;
 use crate::house::{House, Options};
+use crate::lua_tests;
+use crate::stack::{self, Leaving, Stack};
+
+/// A label of a key has at most this many characters, as in the API.
+const MAX_LABEL: usize = 200;
 
 /// Tables, queues and Lua workers on this machine.
 ///
@@ -20,14 +27,26 @@ use crate::house::{House, Options};
 /// data in one folder, so deleting that folder starts anew.
 ///
 /// The first start makes an admin API key and two sample queues, and prints three commands to try.
+///
+/// The commands are for a stack on AWS; without one, the house on this machine starts.
 #[derive(Debug, Parser)]
 #[command(
     name = "queuelink",
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "Press Ctrl-C to stop; messages in work are finished first.\n\
     The environment variable LOG_LEVEL (error, warn, info, debug) says how much is told on standard error."
 )]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    house: HouseArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct HouseArgs {
     /// The address of the HTTP API; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
     listen: SocketAddr,
@@ -50,10 +69,88 @@ struct Args {
     fast: bool,
 }
 
-/// The whole program after the sandbox entry: reads the command line, runs the house until Ctrl-C or SIGTERM.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the tests of the Lua handlers: the files in the folders 'tests' of the packages
+    ///
+    /// Nothing is sent: what a handler asks of the world is recorded, and answered by its test.
+    Test {
+        /// The package to test; all of them if none is named
+        package: Option<String>,
+
+        /// The folder of the Lua handlers
+        #[arg(long, value_name = "FOLDER", default_value = "infra/handlers")]
+        handlers_dir: PathBuf,
+    },
+    /// API keys of a stack on AWS
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Remove from AWS what the API of a stack made at run time; before `sam delete`
+    ///
+    /// SQS queues that the API made are no part of the CloudFormation stack, nor are the mappings that feed the worker
+    /// from them. This lists them, asks, and removes each with its messages, its dead-letter queue, its mapping and its
+    /// registration. Queues that were registered by their URL stay.
+    #[command(after_help = RIGHTS)]
+    Destroy {
+        #[command(flatten)]
+        stack: StackArgs,
+
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make an API key in a stack on AWS and print it, this once
+    ///
+    /// The key is the one line on standard output; only its hash goes to AWS. A new stack has no key, and its API makes
+    /// none without one: this makes the first.
+    #[command(after_help = RIGHTS)]
+    Create {
+        #[command(flatten)]
+        stack: StackArgs,
+
+        /// For people: whose it is, what it is for
+        #[arg(long, value_name = "LABEL", default_value = "first key", value_parser = label)]
+        label: String,
+
+        /// What it may do, repeatable: *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *),
+        /// dead-letter:read, key:read, key:write
+        #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
+        scopes: Vec<Scope>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct StackArgs {
+    /// The name of the stack, as given to `sam deploy`
+    #[arg(long, value_name = "NAME")]
+    stack: String,
+
+    /// The region of the stack [default: AWS_REGION, then AWS_DEFAULT_REGION]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+const RIGHTS: &str = "It acts by your own AWS rights. Credentials are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
+    AWS_SESSION_TOKEN; version 2 of the AWS CLI gives those of any profile or sign-in:\n  \
+    eval \"$(aws configure export-credentials --format env)\"";
+
+/// The whole program after the sandbox entry: reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let args = Args::parse();
-    match serve(args) {
+    let environment = Environment::from_process();
+    let done = init_tracing(&environment).map_err(Box::from).and_then(|()| match args.command {
+        None => serve(args.house),
+        Some(Command::Test { package, handlers_dir }) => test(&handlers_dir, package.as_deref()),
+        Some(Command::Key(KeyCommand::Create { stack, label, scopes })) => {
+            create_key(&environment, &stack, &label, scopes)
+        }
+        Some(Command::Destroy { stack, yes }) => destroy(&environment, &stack, yes),
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "queuelink: {error}");
@@ -62,8 +159,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn serve(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    init_tracing(&Environment::from_process())?;
+/// Runs the house until Ctrl-C or SIGTERM.
+fn serve(args: HouseArgs) -> Result<(), Box<dyn Error>> {
     let options = Options {
         listen: args.listen,
         data_dir: args.data_dir,
@@ -73,22 +170,103 @@ fn serve(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         durability: if args.fast { Durability::Fast } else { Durability::Safe },
         clock: Clock::system(),
     };
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        // Before the start, so that Ctrl-C during the start is not the end of a half-made folder.
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(async {
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let house = House::start(options).await?;
+        let mut told = async || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        let house = tokio::select! {
+            house = House::start(options) => house?,
+            // A start may be broken off anywhere: the next one goes on from there.
+            () = told() => return Err("stopped before it was ready; nothing is lost, start it again".into()),
+        };
         say(&house.greeting())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        told().await;
         say("\nStopping: messages in work are finished first. Ctrl-C again stops at once.\n")?;
         tokio::select! {
             () = house.stop() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            () = told() => Ok(()),
         }
+    });
+    // Not to wait for what blocks: whoever says "at once" means it.
+    runtime.shutdown_background();
+    served
+}
+
+fn test(handlers: &Path, package: Option<&str>) -> Result<(), Box<dyn Error>> {
+    let program = std::env::current_exe()?;
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let passed = runtime.block_on(lua_tests::run(handlers, package, program, &mut io::stdout().lock()))?;
+    if passed { Ok(()) } else { Err("not all tests of the handlers passed".into()) }
+}
+
+fn create_key(
+    environment: &Environment,
+    args: &StackArgs,
+    label: &str,
+    scopes: Vec<Scope>,
+) -> Result<(), Box<dyn Error>> {
+    let scopes = Scopes::from_iter(scopes);
+    let may: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+    Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let stack = Stack::find(environment, &args.stack, args.region.as_deref()).await?;
+        let key = stack.create_key(label, scopes).await?;
+        say(&format!("{}\n", key.expose()))?;
+        let Stack { name, region, .. } = &stack;
+        let may = may.join(", ");
+        writeln!(
+            io::stderr(),
+            "'{label}' of the stack {name} in {region}, may: {may}. It is shown this once."
+        )?;
+        Ok(())
     })
+}
+
+fn destroy(environment: &Environment, args: &StackArgs, yes: bool) -> Result<(), Box<dyn Error>> {
+    Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let stack = Stack::find(environment, &args.stack, args.region.as_deref()).await?;
+        let leaving = Leaving::read(&stack).await?;
+        say(&leaving.describe(&stack))?;
+        if leaving.made.is_empty() {
+            return Ok(());
+        }
+        if !yes && !io::stdin().is_terminal() {
+            return Err("nothing was removed; say --yes to go on without being asked".into());
+        }
+        if !yes && !confirmed(&stack.name, &mut io::stdin().lock())? {
+            return Err("nothing was removed".into());
+        }
+        let mut broken = Ok(());
+        let done = stack::destroy(&stack, &leaving, |line| {
+            if broken.is_ok() {
+                broken = say(&format!("{line}\n"));
+            }
+        });
+        done.await?;
+        Ok(broken?)
+    })
+}
+
+/// Whether the person types the stack's name.
+fn confirmed(stack: &str, answer: &mut impl BufRead) -> io::Result<bool> {
+    say("Type the name of the stack to remove them: ")?;
+    let mut typed = String::new();
+    answer.read_line(&mut typed)?;
+    Ok(typed.trim() == stack)
+}
+
+fn label(text: &str) -> Result<String, String> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= MAX_LABEL;
+    if fits && !text.chars().any(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("a label has 1 to {MAX_LABEL} characters, none of them a control character"))
+    }
 }
 
 /// Writes to standard output; one that is closed (`queuelink | head`) is no reason to stop.
@@ -109,11 +287,16 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_its_defaults_are_the_documented_ones() {
         Args::command().debug_assert();
-        let args = Args::try_parse_from(["queuelink"]).unwrap();
-        assert_eq!(args.listen.to_string(), "127.0.0.1:8787");
-        assert_eq!(args.data_dir, PathBuf::from(".queuelink"));
-        assert_eq!(args.handlers_dir, PathBuf::from("infra/handlers"));
-        assert!(!args.no_samples && !args.fast);
+        let Args { command, house } = Args::try_parse_from(["queuelink"]).unwrap();
+        assert!(command.is_none());
+        assert_eq!(house.listen.to_string(), "127.0.0.1:8787");
+        assert_eq!(house.data_dir, PathBuf::from(".queuelink"));
+        assert_eq!(house.handlers_dir, PathBuf::from("infra/handlers"));
+        assert!(!house.no_samples && !house.fast);
+        let args = Args::try_parse_from(["queuelink", "key", "create", "--stack", "mine"]).unwrap();
+        let Some(Command::Key(KeyCommand::Create { stack, label, scopes })) = args.command else { panic!() };
+        assert_eq!((stack.stack.as_str(), stack.region), ("mine", None));
+        assert_eq!((label.as_str(), scopes), ("first key", vec![Scope::Everything]));
     }
 
     #[test]
@@ -124,8 +307,28 @@ mod tests {
             &["--samples"],
             &["extra"],
             &["--data-dir"],
+            &["key"],
+            &["key", "create"],
+            &["key", "create", "--stack", "s", "--scope", "everything"],
+            &["key", "create", "--stack", "s", "--label", " "],
+            &["key", "create", "--stack", "s", "--label", "a\nb"],
+            &["--fast", "key", "create", "--stack", "s"],
+            &["destroy"],
+            &["destroy", "--stack", "s", "--fast"],
         ] {
             assert!(Args::try_parse_from([&["queuelink"], wrong].concat()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_name_of_the_stack_confirms() {
+        let check = |typed: &str, expect: bool| {
+            assert_eq!(confirmed("mine", &mut typed.as_bytes()).unwrap(), expect, "{typed:?}");
+        };
+        check("mine\n", true);
+        check("mine", true);
+        for other in ["", "\n", "y\n", "yes\n", "mine2\n", "Mine\n"] {
+            check(other, false);
         }
     }
 }

@@ -28,6 +28,15 @@ pub enum FolderError {
         /// The other's process id, where it left one.
         by: Option<u32>,
     },
+    /// A later release keeps its things in it, in ways this one does not know.
+    #[error("the data folder {} was last used by a newer queuelink (its format is {found}, this release knows {FORMAT}); \
+        use that release, or choose another folder with --data-dir", folder.display())]
+    Newer {
+        /// The folder as it was named to us.
+        folder: PathBuf,
+        /// The format it says.
+        found: u32,
+    },
     /// A file in it cannot be read or written.
     #[error("the file {} cannot be used ({source}); see to its rights and to the space left on its disk", file.display())]
     Unusable {
@@ -49,6 +58,9 @@ pub enum FolderError {
     },
 }
 
+/// How things lie in the folder. A release that changes it so that an older one would misread it counts on.
+const FORMAT: u32 = 1;
+
 /// A data folder that this process alone may use, as long as this value lives.
 #[derive(Debug)]
 pub struct DataFolder {
@@ -61,7 +73,7 @@ impl DataFolder {
     /// Makes the folder if it is absent (for its owner only), tries to write to it, and locks it.
     ///
     /// # Errors
-    /// [`FolderError::Unwritable`] and [`FolderError::Locked`].
+    /// [`FolderError::Unwritable`], [`FolderError::Locked`] and [`FolderError::Newer`]; those of the file `format`.
     pub fn open(root: &Path) -> Result<DataFolder, FolderError> {
         let unwritable = |source| FolderError::Unwritable { folder: root.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(unwritable)?;
@@ -87,6 +99,14 @@ impl DataFolder {
             Err(TryLockError::Error(source)) => return Err(unwritable(source)),
         }
         lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(unwritable)?;
+        let format = root.join("format");
+        match read_json::<u32>(&format, "the next start takes the folder for one of this release")? {
+            None => write_json(&format, &FORMAT)?,
+            Some(found) if found > FORMAT => {
+                return Err(FolderError::Newer { folder: root_given.to_owned(), found });
+            }
+            Some(_ours) => {}
+        }
         Ok(DataFolder { root, _lock: lock })
     }
 
@@ -157,6 +177,16 @@ mod tests {
         );
         drop(first);
         DataFolder::open(&root).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_a_newer_release_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(DataFolder::open(dir.path()).unwrap());
+        drop(DataFolder::open(dir.path()).unwrap());
+        fs::write(dir.path().join("format"), "2\n").unwrap();
+        let error = DataFolder::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("newer queuelink") && error.contains("--data-dir"), "{error}");
     }
 
     #[test]

@@ -60,8 +60,14 @@ impl Aws {
     ///
     /// On Lambda a role's credentials live as long as the process, so they are read once.
     pub fn read(reader: &mut Reader<'_>) -> Aws {
-        let region = reader.required("AWS_REGION");
         let account = reader.required("ACCOUNT_ID");
+        Aws { account, ..Aws::read_caller(reader) }
+    }
+
+    /// As [`Aws::read`] without `ACCOUNT_ID`, for a command that a person runs: it need not know the account to look
+    /// around, and `account` is empty.
+    pub fn read_caller(reader: &mut Reader<'_>) -> Aws {
+        let region = reader.required("AWS_REGION");
         let (id, secret) = (reader.required("AWS_ACCESS_KEY_ID"), reader.required("AWS_SECRET_ACCESS_KEY"));
         let credentials =
             Credentials::new(id, secret, reader.optional("AWS_SESSION_TOKEN"), None, "environment");
@@ -75,7 +81,7 @@ impl Aws {
         let system_roots = reader.switch("TRUST_STORE", "system", "amazon");
         Aws {
             region,
-            account,
+            account: String::new(),
             endpoints,
             credentials: SharedCredentialsProvider::new(credentials),
             http: https(system_roots),
@@ -159,6 +165,16 @@ client!("lambda", lambda, aws_sdk_lambda);
 mod tests {
     use super::*;
     use crate::Environment;
+
+    #[test]
+    fn a_person_needs_no_account_id() {
+        let own =
+            [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let environment = Environment::from_iter(own);
+        let mut reader = environment.reader();
+        let aws = Aws::read_caller(&mut reader);
+        assert_eq!((reader.finish(), aws.region.as_str(), aws.account.as_str()), (Ok(()), "eu-west-1", ""));
+    }
 
     #[test]
     fn a_process_without_its_role_says_all_that_is_missing() {

@@ -7,17 +7,28 @@ use futures::stream;
 use queue::{Outgoing, SendError};
 use tokio::time::{Instant, timeout};
 
-use crate::publisher::Errand;
+use crate::publisher::{ADMIT_WITHIN, BEGIN_WITHIN, Errand};
 use crate::{NewMessage, PublishError, Published, Publisher, Undelivered};
 
 /// So many calls to the store are under way at once for one batch.
 const AT_ONCE: usize = 16;
 
-/// All chunks of a batch are sent within this time; `send_all` itself begins none after 20 s.
-const SEND_WITHIN: Duration = Duration::from_secs(22);
+/// All chunks of a batch are sent within this time; `send_all` itself begins none after 9 s.
+const SEND_WITHIN: Duration = Duration::from_secs(13);
 
-/// What became of the batch is written down within this time after the send: with it, the answer still comes in time.
+/// What became of the batch is written down within this time after the send.
 const SETTLE_WITHIN: Duration = Duration::from_secs(4);
+
+/// An idempotency key is held by a batch this long, seconds.
+const IN_PROGRESS_SECS: u32 = 30;
+
+// A hundred keys are noted in rounds. Whatever is slow, the answer comes before the 27 s after which the edge gives up (and what
+// became of the messages would never be written down), and no key is free before it.
+const _: () = {
+    let begin_secs = 100_usize.div_ceil(AT_ONCE) as u64 * BEGIN_WITHIN.as_secs();
+    let all_secs = ADMIT_WITHIN.as_secs() + begin_secs + SEND_WITHIN.as_secs() + SETTLE_WITHIN.as_secs();
+    assert!(all_secs < 27 && all_secs < IN_PROGRESS_SECS as u64);
+};
 
 type Answer = Result<Published, PublishError>;
 
@@ -36,8 +47,9 @@ impl Publisher {
         let mut repeats = Vec::new();
         let mut first_of: HashMap<String, (usize, [u8; 32])> = HashMap::new();
         let mut place = None;
+        let by = Instant::now() + ADMIT_WITHIN;
         for (at, message) in messages.into_iter().enumerate() {
-            match self.admit(queue, &message).await {
+            match self.admit(queue, &message, by).await {
                 Err(error) => {
                     answers[at] = Some(Err(error));
                     continue;
@@ -60,7 +72,7 @@ impl Publisher {
                     }
                 }
             }
-            errands.push((at, self.errand(caller, queue, message)));
+            errands.push((at, self.errand(caller, queue, message, IN_PROGRESS_SECS)));
         }
         let errands = self.begin_all(errands, &mut answers).await;
         let sent = self.send_errands(place, &errands).await;

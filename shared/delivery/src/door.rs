@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::{Clock, Faults, MAX_BODY_BYTES, Payload, PayloadSchema, Queue, QueueId};
 use jiff::{SignedDuration, Timestamp};
 use queue::{Place, Queues};
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
 use zstorage::Sealer;
 
 /// What SQS counts beside the body: our attributes, bytes.
@@ -20,6 +21,12 @@ const FRESH_AFTER_FAILURE: SignedDuration = SignedDuration::from_secs(30);
 /// No longer than this is waited for what can be done without.
 const LEARN_WITHIN: Duration = Duration::from_secs(1);
 
+/// A schema is applied to one payload within this time.
+const CHECK_WITHIN: Duration = Duration::from_secs(1);
+
+/// So many payloads are held against schemas at once.
+const CHECKS_AT_ONCE: usize = 4;
+
 /// More queues than this are not remembered at once.
 const MAX_DOORS: usize = 1000;
 
@@ -27,6 +34,7 @@ const MAX_DOORS: usize = 1000;
 /// of the queue's settings and kept, so that a warm publish asks nobody but the engine.
 pub(crate) struct Door {
     schema: Option<PayloadSchema>,
+    checks: Arc<Semaphore>,
     /// The largest body, bytes.
     pub(crate) max_body_bytes: usize,
     /// Where to send; or why that cannot be said (then a message is as if the engine could not be reached).
@@ -34,8 +42,37 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// What the queue's schema has against `payload`.
-    pub(crate) fn payload_faults(&self, payload: &Payload) -> Faults {
+    /// What the queue's schema has against `payload`; said by `by` or within 1 s. `None` = no turn came to look at it.
+    ///
+    /// A schema that refers to itself can take any time over a payload made for it, and cannot be stopped. So it is applied
+    /// on a thread of its own, of which there are a few at most, and those who serve requests never wait behind it.
+    pub(crate) async fn payload_faults(self: &Arc<Self>, payload: &Payload, by: Instant) -> Option<Faults> {
+        if self.schema.is_none() {
+            return Some(Faults::none());
+        }
+        let by = by.min(Instant::now() + CHECK_WITHIN);
+        let turn = timeout_at(by, Arc::clone(&self.checks).acquire_owned()).await.ok()?.ok()?;
+        let checking = async {
+            let (tell, told) = oneshot::channel();
+            let (door, payload) = (Arc::clone(self), payload.clone());
+            let check = move || {
+                // Nobody may be listening any more.
+                let _ = tell.send(door.check(&payload));
+                drop(turn);
+            };
+            std::thread::Builder::new().name("schema".to_owned()).spawn(check).ok()?;
+            told.await.ok()
+        };
+        if let Ok(Some(faults)) = timeout_at(by, checking).await {
+            return Some(faults);
+        }
+        let mut faults = Faults::none();
+        let message = "the queue's schema came to no end with this payload in the time there is; make either of them simpler";
+        faults.add("", "schema-too-slow", message);
+        Some(faults)
+    }
+
+    fn check(&self, payload: &Payload) -> Faults {
         let Some(schema) = &self.schema else { return Faults::none() };
         match serde_json::from_str(payload.as_str()) {
             Ok(value) => schema.check(&value).err().unwrap_or_default(),
@@ -55,6 +92,7 @@ pub(crate) struct Doors {
     sealer: Sealer,
     clock: Clock,
     kept: Arc<Mutex<HashMap<QueueId, Kept>>>,
+    checks: Arc<Semaphore>,
 }
 
 struct Kept {
@@ -65,7 +103,13 @@ struct Kept {
 
 impl Doors {
     pub(crate) fn new(queues: Queues, sealer: Sealer, clock: Clock) -> Doors {
-        Doors { queues, sealer, clock, kept: Arc::default() }
+        Doors {
+            queues,
+            sealer,
+            clock,
+            kept: Arc::default(),
+            checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
+        }
     }
 
     /// The door of `queue`, from memory if its settings have not changed since. Cold, it costs one call: the queue's
@@ -105,7 +149,8 @@ impl Doors {
                 )
                 .ok()
         });
-        (Door { schema, max_body_bytes: max_body_bytes.unwrap_or(MAX_BODY_BYTES), place }, fresh)
+        let (checks, max_body_bytes) = (Arc::clone(&self.checks), max_body_bytes.unwrap_or(MAX_BODY_BYTES));
+        (Door { schema, checks, max_body_bytes, place }, fresh)
     }
 
     async fn place(&self, queue: &Queue) -> Result<Place, String> {

@@ -13,13 +13,14 @@ use crate::message::in_use;
 use crate::{NewMessage, PublishError, Published, Undelivered};
 
 /// A caller has its answer within 5 s; this is what the steps may use of it, the last of them the keeping of a letter.
+pub(crate) const ADMIT_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(1);
 const SEND_WITHIN: Duration = Duration::from_millis(3500);
 const SENT_BY: Duration = Duration::from_millis(4100);
 const ANSWER_BY: Duration = Duration::from_millis(4800);
 
-/// An idempotency key is held by one attempt this long, seconds: longer than any attempt takes.
-pub(crate) const IN_PROGRESS_SECS: u32 = 10;
+/// An idempotency key is held by the publish of one message this long, seconds.
+const IN_PROGRESS_SECS: u32 = 10;
 
 /// Publishes messages. Cheap to clone; clones share what they have learnt of the queues.
 #[derive(Clone)]
@@ -36,6 +37,11 @@ pub(crate) struct Errand<'q> {
     pub(crate) queue: &'q Queue,
     pub(crate) message: NewMessage,
     pub(crate) message_id: MessageId,
+    /// The id that this errand brought along: it is the message's unless an earlier try gave it one, and tells this
+    /// errand's hold of an idempotency key from another's.
+    pub(crate) taken_by: MessageId,
+    /// How long it may hold its idempotency key, seconds: longer than it takes.
+    pub(crate) in_progress_secs: u32,
 }
 
 impl Publisher {
@@ -59,8 +65,8 @@ impl Publisher {
         message: NewMessage,
     ) -> Result<Published, PublishError> {
         let start = Instant::now();
-        let door = self.admit(queue, &message).await?;
-        let mut errand = self.errand(caller, queue, message);
+        let door = self.admit(queue, &message, start + ADMIT_WITHIN).await?;
+        let mut errand = self.errand(caller, queue, message, IN_PROGRESS_SECS);
         if let Some(row) = errand.row()
             && let Some(before) = self.begin(&row, &mut errand).await?
         {
@@ -80,15 +86,21 @@ impl Publisher {
         self.settle(&errand, sent, start + ANSWER_BY).await
     }
 
-    /// The door to `queue`, if `message` may pass it.
+    /// The door to `queue`, if `message` may pass it, which is known by `by`.
     pub(crate) async fn admit(
         &self,
         queue: &Queue,
         message: &NewMessage,
+        by: Instant,
     ) -> Result<std::sync::Arc<Door>, PublishError> {
         in_use(queue)?;
         let door = self.doors.of(queue).await;
-        let (options, payload) = (message.options.faults(queue), door.payload_faults(&message.payload));
+        let options = message.options.faults(queue);
+        let payload = door.payload_faults(&message.payload, by).await.ok_or_else(|| Undelivered {
+            letter: None,
+            outcome_unknown: false,
+            reason: "other payloads are being held against their schemas; nothing was sent".to_owned(),
+        })?;
         if options.is_empty() && payload.is_empty() {
             Ok(door)
         } else {
@@ -96,9 +108,15 @@ impl Publisher {
         }
     }
 
-    pub(crate) fn errand<'q>(&self, caller: KeyId, queue: &'q Queue, message: NewMessage) -> Errand<'q> {
+    pub(crate) fn errand<'q>(
+        &self,
+        caller: KeyId,
+        queue: &'q Queue,
+        message: NewMessage,
+        in_progress_secs: u32,
+    ) -> Errand<'q> {
         let message_id = MessageId::new(self.clock.now(), &mut rand::rng());
-        Errand { caller, queue, message, message_id }
+        Errand { caller, queue, message, message_id, taken_by: message_id, in_progress_secs }
     }
 
     /// Notes the idempotency key before anything is sent. `Some` = the answer that was given before; else the errand
@@ -109,7 +127,7 @@ impl Publisher {
         errand: &mut Errand<'_>,
     ) -> Result<Option<Published>, PublishError> {
         let begun =
-            self.messages.begin(row, errand.message.fingerprint(), errand.message_id, IN_PROGRESS_SECS);
+            self.messages.begin(row, errand.message.fingerprint(), errand.taken_by, errand.in_progress_secs);
         let begun =
             timeout(BEGIN_WITHIN, begun).await.unwrap_or_else(|_elapsed| Err(too_slow("an idempotency key")));
         match begun.map_err(PublishError::Storage)? {
@@ -169,17 +187,36 @@ impl Publisher {
         let row = errand.row();
         let keeping = async {
             match &row {
-                Some(row) => self.messages.refused(row, Some(&letter)).await,
+                Some(row) => self.messages.refused(row, errand.taken_by, Some(&letter)).await,
                 None => self.messages.keep_letter(&letter).await,
             }
         };
-        let kept = timeout_at(by, keeping).await.unwrap_or_else(|_elapsed| Err(too_slow("a letter")));
-        if let (Err(MessagesError::AlreadyAccepted), Some(row)) = (&kept, &row) {
-            // Another try under the same key and id got through meanwhile: what it was told holds for this one, too.
+        let mut kept = timeout_at(by, keeping).await.unwrap_or_else(|_elapsed| Err(too_slow("a letter")));
+        if let (Err(MessagesError::Overtaken), Some(row)) = (&kept, &row) {
             let asking = MessageId::new(self.clock.now(), &mut rand::rng());
-            let again = self.messages.begin(row, errand.message.fingerprint(), asking, IN_PROGRESS_SECS);
-            if let Ok(Ok(Begun::Accepted { message_id, engine_id })) = timeout_at(by, again).await {
-                return Ok(Published { message_id, sqs_id: engine_id, queue_id: queue.id, replayed: true });
+            let again =
+                self.messages.begin(row, errand.message.fingerprint(), asking, errand.in_progress_secs);
+            match timeout_at(by, again).await {
+                // This try was so slow that another one under the same key and id got through meanwhile: what that one
+                // was told holds for this one, too.
+                Ok(Ok(Begun::Accepted { message_id, engine_id })) => {
+                    return Ok(Published {
+                        message_id,
+                        sqs_id: engine_id,
+                        queue_id: queue.id,
+                        replayed: true,
+                    });
+                }
+                // Or is at it now: how that one ends is how the message ends.
+                Ok(Ok(Begun::InProgress { retry_after_secs })) => {
+                    return Err(PublishError::InFlight { retry_after_secs });
+                }
+                // Or has failed as well, so that the key is this one's again, to be freed with a letter.
+                Ok(Ok(Begun::Resume { .. })) => {
+                    let refused = timeout_at(by, self.messages.refused(row, asking, Some(&letter))).await;
+                    kept = refused.unwrap_or_else(|_elapsed| Err(too_slow("a letter")));
+                }
+                Ok(Ok(Begun::New { .. } | Begun::OtherBody) | Err(_)) | Err(_) => {}
             }
         }
         if let Err(error) = &kept {

@@ -1,5 +1,14 @@
 use std::fmt;
 
+/// No more faults than this are listed at once.
+pub(crate) const MAX_FAULTS: usize = 32;
+
+/// Of a path this much is told, bytes: a key of the caller's own may be as long as a body.
+const MAX_PATH_BYTES: usize = 240;
+
+/// Of a message this much is told, bytes.
+const MAX_MESSAGE_BYTES: usize = 480;
+
 /// One thing wrong with what a caller sent: where, which rule, and in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -12,9 +21,13 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault at `path`.
+    /// A fault at `path`. What is too long to be told is cut: an answer is never as large as what it answers.
     pub fn new(path: impl Into<String>, code: &'static str, message: impl Into<String>) -> Fault {
-        Fault { path: path.into(), code, message: message.into() }
+        Fault {
+            path: told(path.into(), MAX_PATH_BYTES),
+            code,
+            message: told(message.into(), MAX_MESSAGE_BYTES),
+        }
     }
 
     /// The same fault seen from one level further out: `prefix/path`.
@@ -23,6 +36,15 @@ impl Fault {
         self.path = if self.path.is_empty() { prefix.to_owned() } else { format!("{prefix}/{}", self.path) };
         self
     }
+}
+
+/// `text`, cut to `max_bytes` and marked where it was cut.
+fn told(mut text: String, max_bytes: usize) -> String {
+    if text.len() > max_bytes {
+        text.truncate(text.floor_char_boundary(max_bytes));
+        text.push_str("...");
+    }
+    text
 }
 
 /// Every fault found, in input order. An empty list means: nothing wrong.
@@ -35,9 +57,16 @@ impl Faults {
         Faults::default()
     }
 
-    /// Notes one more fault.
+    /// Notes one more fault, unless 32 stand here already: nobody reads on.
     pub fn add(&mut self, path: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(Fault::new(path, code, message));
+        if !self.are_many() {
+            self.0.push(Fault::new(path, code, message));
+        }
+    }
+
+    /// Whether no more are noted.
+    pub fn are_many(&self) -> bool {
+        self.0.len() >= MAX_FAULTS
     }
 
     /// Keeps the value of `result`, or its fault; for checking several fields and naming every fault at once.

@@ -2,6 +2,7 @@ use std::collections::HashSet;
 
 use jiter::{Jiter, JiterError, Peek};
 
+use crate::fault::MAX_FAULTS;
 use crate::{Fault, Faults, HandlerName, forbidden_character};
 
 /// JSON may be nested this deep, and no deeper.
@@ -9,9 +10,6 @@ pub const MAX_DEPTH: usize = 32;
 
 /// The largest body any queue takes: SQS's 1 MiB less 2 KiB for the attributes that travel beside it, bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024 - 2048;
-
-/// No more faults than this are listed for one body.
-const MAX_FAULTS: usize = 32;
 
 /// Digits a number may have and still be kept exactly (DynamoDB's and our decimals').
 const MAX_DIGITS: usize = 38;
@@ -142,7 +140,7 @@ impl Walk<'_> {
     }
 
     fn value(&mut self, peek: Peek) -> Result<(), Stop> {
-        if self.path.len() > MAX_DEPTH {
+        if self.path.len() >= MAX_DEPTH && matches!(peek, Peek::Array | Peek::Object) {
             return Err(Stop::TooDeep);
         }
         match peek {
@@ -269,6 +267,9 @@ mod tests {
         check(r#"{"handler":null}"#, &[]);
         check(r#"{"handler":"../etc"}"#, &[("handler-name", "handler")]);
         check(&format!("{}{}", "[".repeat(32), "]".repeat(32)), &[]);
+        check(&format!("{}7{}", "[".repeat(32), "]".repeat(32)), &[]);
+        check(&format!("{}{}", "[".repeat(33), "]".repeat(33)), &[("too-deep", "")]);
+        check(&format!("{}7{}", "{\"a\":".repeat(33), "}".repeat(33)), &[("too-deep", "")]);
         check(&format!("{}{}", "[".repeat(34), "]".repeat(34)), &[("too-deep", "")]);
         check(&"[".repeat(900), &[("too-deep", "")]);
         check(&"1".repeat(1001), &[("too-large", "")]);
@@ -277,6 +278,16 @@ mod tests {
     #[test]
     fn a_body_that_is_not_text_is_refused() {
         assert_eq!(Payload::parse(b"\"\xff\"", 1000).unwrap_err().0[0].code, "not-json");
+    }
+
+    #[test]
+    fn what_is_said_of_a_body_is_short_however_long_its_keys() {
+        let key = "k".repeat(100_000);
+        let twice = r#"{"a":1,"a":1}"#;
+        let body = format!("{{\"{key}\":[{}{twice}]}}", format!("{twice},").repeat(40));
+        let faults = Payload::parse(body.as_bytes(), body.len()).unwrap_err();
+        assert_eq!(faults.0.len(), MAX_FAULTS);
+        assert!(faults.to_string().len() < 20_000, "{} bytes", faults.to_string().len());
     }
 
     proptest! {

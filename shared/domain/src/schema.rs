@@ -1,6 +1,7 @@
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
+use crate::fault::MAX_FAULTS;
 use crate::{Fault, Faults};
 
 /// A queue's JSON Schema may be this large, bytes of JSON text.
@@ -8,9 +9,6 @@ pub const MAX_SCHEMA_BYTES: usize = 64 * 1024;
 
 /// No `pattern` of a schema may be longer than this, bytes: compiling a regular expression is not bounded by its match time.
 pub const MAX_PATTERN_BYTES: usize = 256;
-
-/// No more faults than this are listed for one payload.
-const MAX_FAULTS: usize = 32;
 
 /// A compiled JSON Schema: what a queue takes at its door. Fetches nothing from anywhere.
 #[derive(Debug)]
@@ -50,7 +48,8 @@ impl PayloadSchema {
             .take(MAX_FAULTS)
             .map(|error| {
                 let path = error.instance_path().as_str().trim_start_matches('/').to_owned();
-                Fault::new(path, "schema", error.to_string())
+                // Masked: the fault says where the value stands, and the value may be the whole payload.
+                Fault::new(path, "schema", error.masked().to_string())
             })
             .collect();
         Faults(faults).into_result()
@@ -120,5 +119,15 @@ mod tests {
         let mut paths: Vec<_> = faults.0.iter().map(|f| f.path.as_str()).collect();
         paths.sort_unstable();
         assert_eq!(paths, ["", "age"]);
+    }
+
+    #[test]
+    fn a_fault_does_not_carry_the_payload_back() {
+        let schema =
+            PayloadSchema::compile(&json!({"type": "object", "additionalProperties": false})).unwrap();
+        for payload in [json!("x".repeat(100_000)), json!({"x".repeat(100_000): 1})] {
+            let faults = schema.check(&payload).unwrap_err();
+            assert!(faults.to_string().len() < 1000, "{} bytes", faults.to_string().len());
+        }
     }
 }

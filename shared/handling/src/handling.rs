@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::{Backoff, Clock, DeadReason, LetterOrigin, Outcome, Queue};
+use domain::{Backoff, Clock, DeadReason, Letter, LetterOrigin, Outcome, Queue};
 use lua_host::{Job, Report, Sandbox};
 use queue::Queues;
 use serde_json::{Value, json};
@@ -60,6 +60,14 @@ pub(crate) struct Case<'r> {
     pub(crate) failures: u32,
 }
 
+impl Case<'_> {
+    /// Poison is buried without being counted. Where a receipt left no failure, its letter may be kept and its body not yet
+    /// forwarded: then it must not run again, lest it succeed beside its open letter.
+    fn may_be_half_buried(&self) -> bool {
+        self.queue.is_some() && self.failures + 1 < self.received.receive_count
+    }
+}
+
 impl Handling {
     /// Handling with these parts.
     pub fn new(parts: HandlingParts) -> Handling {
@@ -69,7 +77,7 @@ impl Handling {
     /// Handles one message and says what becomes of it; the handler is stopped at `deadline`.
     ///
     /// A handler that acknowledges a message received once costs no AWS call (the registry is cached). Failures are
-    /// counted per message and round; the last one the queue allows, and whatever no attempt can help, becomes a
+    /// counted per message, queue and round; the last one the queue allows, and whatever no attempt can help, becomes a
     /// dead letter. The answer is `Ack` or `Retry`, never `DeadLetter`: the burial is over when it is given. Whatever cannot be
     /// read, kept or forwarded makes the message come back without a strike, later with each receipt.
     pub async fn handle(&self, received: &Received, deadline: Instant) -> Outcome {
@@ -95,6 +103,10 @@ impl Handling {
             && case.failures >= queue.max_failures.max(1)
         {
             return self.bury_again(&case).await;
+        }
+        if case.may_be_half_buried() && self.is_kept(&case).await? {
+            self.forward(&case).await?;
+            return Ok(Outcome::Ack);
         }
         let default = case.queue.as_ref().and_then(|queue| queue.default_handler.as_ref());
         let handler = match pick(self.parts.sandbox.bundle(), &received.body, default) {
@@ -132,8 +144,8 @@ impl Handling {
     async fn case<'r>(&self, received: &'r Received) -> Result<Case<'r>, HandlingError> {
         let queue = self.parts.catalog.queue_by_arn(&received.queue_arn).await?;
         let failures = match &queue {
-            Some(_) if received.receive_count > 1 => {
-                self.parts.messages.failures(received.id(), received.round).await?
+            Some(queue) if received.receive_count > 1 => {
+                self.parts.messages.failures(received.id(), received.round, queue.id).await?
             }
             Some(_) => 0,
             None => received.receive_count.saturating_sub(1),
@@ -218,18 +230,25 @@ impl Handling {
     /// A message whose attempts are spent came back: its burial was cut short, or the queue's limit was lowered. It does
     /// not run again. A letter kept the first time knows more than we do now, so it is not written over.
     async fn bury_again(&self, case: &Case<'_>) -> Result<Outcome, HandlingError> {
-        let received = case.received;
-        let letters = self.parts.messages.letters(received.id()).await?;
-        if letters
-            .iter()
-            .any(|letter| letter.round == received.round && letter.origin == LetterOrigin::Worker)
-        {
+        if self.is_kept(case).await? {
             self.forward(case).await?;
             return Ok(Outcome::Ack);
         }
         let message = format!("it failed {} times; what its last attempt said was not kept", case.failures);
         let reason = DeadReason::new("failed", message);
         self.bury(case, Death { reason, attempts: case.failures, handler: None, log: String::new() }).await
+    }
+
+    /// Whether the message's letter of this round and queue was kept before.
+    async fn is_kept(&self, case: &Case<'_>) -> Result<bool, HandlingError> {
+        let received = case.received;
+        let letters = self.parts.messages.letters(received.id()).await?;
+        let of_this_queue = |letter: &Letter| {
+            letter.round == received.round
+                && letter.origin == LetterOrigin::Worker
+                && case.queue.as_ref().is_some_and(|queue| queue.id == letter.queue_id)
+        };
+        Ok(letters.iter().any(of_this_queue))
     }
 
     /// At once, as long as it did not go round often: after that each return waits longer, lest a long disturbance

@@ -95,6 +95,8 @@ pub(crate) enum Ending {
     Retry(Option<u32>),
     Reject(String),
     Failed(HandlerError),
+    /// The neighbours took its time.
+    Returned(String),
 }
 
 impl From<Ending> for Verdict {
@@ -104,6 +106,7 @@ impl From<Ending> for Verdict {
             Ending::Retry(after_secs) => Verdict::RetryAsked { after_secs },
             Ending::Reject(reason) => Verdict::Rejected { reason },
             Ending::Failed(error) => Verdict::Failed(error),
+            Ending::Returned(why) => Verdict::Returned { why },
         }
     }
 }

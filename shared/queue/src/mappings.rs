@@ -30,8 +30,8 @@ impl Mappings {
     /// without that, Lambda deletes what the worker gave back.
     ///
     /// # Errors
-    /// [`AdminError::Missing`] without such a queue or function, [`AdminError::Denied`] where our role may not receive,
-    /// and the rest.
+    /// [`AdminError::Missing`] without such a queue or function, [`AdminError::Denied`] where our role may not receive, one
+    /// that is retryable while a former mapping is being deleted, and the rest.
     pub async fn attach(&self, queue: &SqsQueue) -> Result<String, AdminError> {
         const OPERATION: &str = "attach the worker to a queue";
         let call = self
@@ -52,6 +52,13 @@ impl Mappings {
                     .is_some_and(|refusal| refusal.is_resource_conflict_exception()) =>
             {
                 match self.find(queue).await? {
+                    // It goes in a minute or so. To take it now would be to have none then.
+                    Some(mapping) if mapping.state() == Some("Deleting") => Err(AdminError::Refused {
+                        operation: OPERATION,
+                        code: "ResourceInUseException".to_owned(),
+                        message: "its former mapping is still being deleted".to_owned(),
+                        retryable: true,
+                    }),
                     Some(mapping) => self.put_right(mapping).await,
                     None => Err(AdminError::from_call(OPERATION, &queue.arn(), error)),
                 }

@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 2;
 const CHUNKS_AT_ONCE: usize = 4;
 
 /// No chunk is begun later than this after the first: whoever waits for the answer does so for 30 s at most.
-const LAST_CHUNK: Duration = Duration::from_secs(20);
+const LAST_CHUNK: Duration = Duration::from_secs(9);
 
 /// A queue and the right to send to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Queues {
     ///
     /// On a FIFO queue the calls follow one another, and once a message has failed, those behind it with the same
     /// ordering key are not sent. Once a whole call came to nothing because the engine is not there, no further one
-    /// is begun, nor 20 s after the first; what was not sent is [`SendError::Unreachable`].
+    /// is begun, nor 9 s after the first; what was not sent is [`SendError::Unreachable`].
     pub async fn send_all(&self, to: &Place, messages: &[Outgoing]) -> Vec<Result<Accepted, SendError>> {
         let client = self.clients(&to.queue.region, to.credentials.as_ref()).await.sending;
         let weights: Vec<Weight<'_>> = messages

@@ -31,9 +31,9 @@ pub enum MessagesError {
         /// Its length: body, log and all, bytes.
         bytes: usize,
     },
-    /// What is to be marked refused was accepted by another call of the same key: the message is on its queue.
-    #[error("another request with this idempotency key was accepted meanwhile")]
-    AlreadyAccepted,
+    /// What is to be marked refused was taken over by another call of the same key, or accepted: ask again where it stands.
+    #[error("another request with this idempotency key came in between")]
+    Overtaken,
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,7 +42,7 @@ pub enum MessagesError {
 impl MessagesError {
     /// Whether another request was there first.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, MessagesError::AlreadyAccepted)
+        matches!(self, MessagesError::Overtaken)
     }
 
     /// Whether the same request may work in a moment.

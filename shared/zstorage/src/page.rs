@@ -25,11 +25,16 @@ impl fmt::Display for Cursor {
     }
 }
 
-impl FromStr for Cursor {
-    type Err = CursorError;
-    /// Checks the form alone: a cursor says where to go on and grants nothing.
-    fn from_str(text: &str) -> Result<Cursor, CursorError> {
-        let fits = text.len() == 29 && text.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
-        if fits { Ok(Cursor(text.to_owned())) } else { Err(CursorError) }
+impl Cursor {
+    /// Reads a cursor of a list of things whose ids are `Id`. It need not name one that is there: a cursor says where to
+    /// go on and grants nothing.
+    ///
+    /// # Errors
+    /// [`CursorError`] for a text that no page of such a list gave out.
+    pub fn of<Id: FromStr + ToString>(text: &str) -> Result<Cursor, CursorError> {
+        match text.parse::<Id>() {
+            Ok(id) if id.to_string() == text => Ok(Cursor(text.to_owned())),
+            _ => Err(CursorError),
+        }
     }
 }

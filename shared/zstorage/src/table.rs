@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::{Client, Config};
 use rand::Rng;
 use tokio::time::{Instant, sleep};
 
@@ -16,6 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The longest single wait among them.
 const LONGEST_WAIT_MS: u64 = 200;
+
+/// A get stands at the start of every request (its key, its queue): a store that is gone must be known as gone while there
+/// is time for an answer. A call on a connection that died asleep gets a second attempt within it.
+const GET_WITHIN: Duration = Duration::from_millis(2000);
+const GET_ATTEMPT: Duration = Duration::from_millis(900);
 
 /// One DynamoDB table whose key is `pk` and `sk`.
 #[derive(Clone, Debug)]
@@ -40,6 +46,8 @@ pub(crate) enum Action {
     Update { pk: String, sk: String, update: Expression, condition: Expression },
     /// Remove the item at `(pk, sk)`, if the condition holds.
     Delete { pk: String, sk: String, condition: Expression },
+    /// Leave the item at `(pk, sk)` as it is, but do nothing of the rest unless the condition holds.
+    Check { pk: String, sk: String, condition: Expression },
 }
 
 /// Why a transaction did not happen.
@@ -89,6 +97,11 @@ impl Table {
     ) -> Result<Option<Item>, StoreError> {
         let call =
             self.client.get_item().table_name(&self.name).set_key(Some(key(pk, sk))).consistent_read(true);
+        let timeouts = TimeoutConfig::builder()
+            .operation_attempt_timeout(GET_ATTEMPT)
+            .operation_timeout(GET_WITHIN)
+            .build();
+        let call = call.customize().config_override(Config::builder().timeout_config(timeouts));
         Ok(call.send().await.map_err(|error| StoreError::from_call(operation, error))?.item)
     }
 
@@ -182,6 +195,17 @@ impl Table {
                         (!condition.values.is_empty()).then_some(condition.values),
                     );
                 wire.delete(delete.build().expect("table and key are set"))
+            }
+            Action::Check { pk, sk, condition } => {
+                let check = ConditionCheck::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(key(&pk, &sk)))
+                    .condition_expression(condition.text)
+                    .set_expression_attribute_names(some(condition.names))
+                    .set_expression_attribute_values(
+                        (!condition.values.is_empty()).then_some(condition.values),
+                    );
+                wire.condition_check(check.build().expect("table, key and condition are set"))
             }
         }
         .build()

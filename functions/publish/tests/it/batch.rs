@@ -77,6 +77,20 @@ async fn each_entry_has_its_own_result() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_would_be_passed_over_is_refused() {
+    let house = House::start().await;
+    house.queue("orders", |_| {}).await;
+    for name in ["idempotency-key", "ordering-key", "deliver-after"] {
+        let answer = house.post(PATH, &[(name, "1")], r#"{"messages":[{"payload":1}]}"#).await;
+        assert_eq!(
+            (answer.problem(), answer.faults()),
+            (422, vec![(name.to_owned(), "not-on-batch".to_owned())])
+        );
+    }
+    assert!(house.engine.bodies("ql-orders").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_to_an_engine_that_is_down_is_kept_whole() {
     let house = House::start().await;
     house.queue("orders", |_| {}).await;

@@ -46,6 +46,31 @@ async fn of_simultaneous_calls_one_sends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_holds_its_keys_for_as_long_as_a_batch_may_take() {
+    let house = House::start().await;
+    house.queue("orders", |_| {}).await;
+    assert_eq!(house.post("/queue/a/orders/publish", &[], "0").await.status, 200);
+    house.engine.mood(Mood::Silent);
+    let body = r#"{"messages":[{"payload":1,"idempotency-key":"k"}]}"#;
+    let batch = house.post("/queue/a/orders/publish/batch", &[], body);
+    let meanwhile = async {
+        // The engine has heard of the batch, so its keys are noted.
+        let heard = async {
+            while !house.engine.calls().iter().any(|call| call == "SendMessageBatch") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.unwrap();
+        house.post(PATH, &KEY, "1").await
+    };
+    let (batch, meanwhile) = tokio::join!(batch, meanwhile);
+    assert_eq!(batch.status, 207);
+    assert_eq!(meanwhile.problem(), 409);
+    let wait: u32 = meanwhile.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(wait > 26, "{wait} s");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_retry_goes_out_under_the_same_id_and_closes_the_letter() {
     let house = House::start().await;
     house.queue("orders", |_| {}).await;

@@ -89,3 +89,46 @@ async fn credentials_are_set_kept_and_cleared_and_never_shown() {
     assert!(put(r#"{"max-failures":4}"#).await);
     assert!(!put(r#"{"username":null,"password":null}"#).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attaching_that_broke_off_is_gone_on_with_or_undone() {
+    let house = House::start().await;
+    house.engine.make("ql-there", &[]);
+    let there = house.url("ql-there");
+    let id = house.made(&format!(r#"{{"name":"there","type":"sqs","url":"{there}"}}"#)).await;
+    let (put, attached, none) =
+        (format!("PUT /queue/{id}"), r#"{"worker":"attached"}"#, r#"{"worker":"none"}"#);
+    house.engine.mood(Mood::Unmapped);
+    house.want(503, &put, attached).await;
+    house.engine.mood(Mood::Fine);
+    house.want(200, &put, attached).await;
+    assert_eq!(house.engine.mappings().len(), 1);
+    house.want(200, &put, none).await;
+    assert!(house.engine.mappings().is_empty());
+    // The mapping was made, the answer got lost.
+    house.engine.mood(Mood::Unmapped);
+    house.want(503, &put, attached).await;
+    house.engine.mood(Mood::Fine);
+    house.engine.map("arn:aws:sqs:eu-west-1:000000000000:ql-there");
+    house.want(200, &put, none).await;
+    assert!(house.engine.mappings().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_in_the_midst_of_an_attaching_leaves_no_mapping_behind() {
+    let house = House::start().await;
+    house.engine.make("ql-there", &[]);
+    let there = house.url("ql-there");
+    let id = house.made(&format!(r#"{{"name":"there","type":"sqs","url":"{there}"}}"#)).await;
+    let gate = house.engine.hold_next("POST /");
+    let deletion = async {
+        house.engine.held().await;
+        house.want(204, &format!("DELETE /queue/{id}"), "").await;
+        gate.notify_one();
+    };
+    let change = format!("PUT /queue/{id}");
+    let (change, ()) = tokio::join!(house.ask(&change, r#"{"worker":"attached"}"#), deletion);
+    assert_eq!(change.problem(), 404);
+    assert!(house.engine.mappings().is_empty());
+    assert_eq!(house.engine.queues(), ["ql-there"]);
+}

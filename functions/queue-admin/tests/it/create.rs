@@ -131,6 +131,54 @@ async fn a_creation_that_broke_off_can_be_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_in_the_midst_of_a_creation_leaves_nothing_behind() {
+    let house = House::start().await;
+    for operation in ["CreateQueue", "POST /"] {
+        let gate = house.engine.hold_next(operation);
+        let deletion = async {
+            house.engine.held().await;
+            let id = house.want(200, "GET /queue/a/orders", "").await.json()["id"].clone();
+            house.want(204, &format!("DELETE /queue/{}", id.as_str().unwrap()), "").await;
+            gate.notify_one();
+        };
+        let (creation, ()) =
+            tokio::join!(house.ask("POST /queue", r#"{"name":"orders","type":"sqs"}"#), deletion);
+        assert!(creation.status >= 400, "{}", creation.text);
+        assert_eq!(house.engine.queues(), [] as [&str; 0], "{operation}");
+        assert!(house.engine.mappings().is_empty(), "{operation}");
+    }
+    house.made(r#"{"name":"orders","type":"sqs"}"#).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_queue_becomes_the_dead_letter_queue_of_another_by_its_name() {
+    let house = House::start().await;
+    house.made(r#"{"name":"orders-dead","type":"sqs"}"#).await;
+    house.want(409, "POST /queue", r#"{"name":"orders","type":"sqs"}"#).await;
+    house.made(r#"{"name":"sales","type":"sqs"}"#).await;
+    house.want(409, "POST /queue", r#"{"name":"sales-dead","type":"sqs"}"#).await;
+    let there = ["ql-orders-dead", "ql-orders-dead-dead", "ql-sales", "ql-sales-dead"];
+    assert_eq!(house.engine.queues(), there);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_secret_is_said_without_quoting_it() {
+    let house = House::start().await;
+    let url = house.url("foreign");
+    for secret in [
+        "12345678901234567890123",
+        "1.2345678901234567890123",
+        "\"12345678901234567890123 \"",
+        "[12345678901234567890123]",
+    ] {
+        let body =
+            format!(r#"{{"name":"a","type":"sqs","url":"{url}","username":{secret},"password":{secret}}}"#);
+        let answer = house.want(422, "POST /queue", &body).await;
+        assert!(!answer.text.contains("5678901"), "{}", answer.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_creation_is_refused_a_url_is_asked_for() {
     let house = House::with(|settings| settings.creation_allowed = false).await;
     let answer = house.want(422, "POST /queue", r#"{"name":"orders","type":"kafka","worker":7}"#).await;

@@ -110,3 +110,19 @@ async fn the_last_key_that_may_do_everything_stays() {
     let answer = house.ask_as(&other, &format!("DELETE /key/{}", id_of(&other)), "").await;
     assert_eq!(answer.problem(), 409);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_last_two_keys_that_may_do_everything_one_stays_even_when_both_are_revoked_at_once() {
+    let house = House::start().await;
+    for _ in 0..10 {
+        let master = text(&house.want(201, "POST /key", r#"{"label":"b","scopes":["*"]}"#).await);
+        let (mine, other) =
+            (format!("DELETE /key/{}", id_of(&house.key)), format!("DELETE /key/{}", id_of(&master)));
+        let (one, two) = tokio::join!(house.ask(&mine, ""), house.ask_as(&master, &other, ""));
+        let gone = [&one, &two].iter().filter(|answer| answer.status == 204).count();
+        assert_eq!(gone, 1, "{} {}", one.text, two.text);
+        if one.status == 204 {
+            return;
+        }
+    }
+}

@@ -44,6 +44,14 @@ async fn the_list_is_paged_searched_and_limited_to_what_the_key_may_read() {
     let wrong = house.want(422, "GET /queue?limit=0&cursor=x&sort=name", "").await;
     let wrong: Vec<_> = wrong.faults().into_iter().map(|(path, _)| path).collect();
     assert_eq!(wrong, ["limit", "cursor", "sort"]);
+    // A cursor of another list, or one that no list gave out.
+    for cursor in
+        ["0AK01ARZ3NDEKTSV4RRFFQ69G5FAV", "ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ", "0av01arz3ndektsv4rrffq69g5fav"]
+    {
+        let wrong = house.want(422, &format!("GET /queue?cursor={cursor}"), "").await;
+        assert_eq!(wrong.faults(), [("cursor".to_owned(), "cursor".to_owned())]);
+    }
+    house.want(422, "GET /key?cursor=0AV01ARZ3NDEKTSV4RRFFQ69G5FAV", "").await;
     house.want(422, "GET /queue?limit=1&limit=2", "").await;
 }
 
@@ -131,4 +139,45 @@ async fn a_dead_letter_shows_all_its_rounds() {
     assert_eq!(rounds[0]["log"], "line\n");
     house.want(404, "GET /dead-letter/0BFother", "").await;
     house.want(404, &format!("GET /dead-letter/{}", "x".repeat(3000)), "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_queues_with_large_schemas_is_cut_to_what_one_answer_carries() {
+    let house = House::start().await;
+    let schema = "x".repeat(60_000);
+    let mut made = Vec::new();
+    for n in 0..90 {
+        let body = format!(
+            r#"{{"name":"q{n}","type":"sqs","worker":"none","schema":{{"description":"{schema}"}}}}"#
+        );
+        made.push(house.made(&body).await);
+    }
+    let (mut listed, mut cursor) = (Vec::new(), String::new());
+    for _ in 0..4 {
+        let page = house.want(200, &format!("GET /queue?limit=100&cursor={cursor}"), "").await;
+        assert!(page.text.len() < 5_000_000, "{} bytes", page.text.len());
+        let page = page.json();
+        let ids =
+            page["queues"].as_array().unwrap().iter().map(|queue| queue["id"].as_str().unwrap().to_owned());
+        listed.extend(ids);
+        match page["cursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(listed, made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_of_queues_whose_engine_is_mute_is_still_answered() {
+    let house = House::start().await;
+    for n in 0..100 {
+        house.made(&format!(r#"{{"name":"q{n}","type":"sqs","worker":"none"}}"#)).await;
+    }
+    house.engine.mood(Mood::Mute);
+    let listing = house.want(200, "GET /queue?limit=100", "");
+    let page = tokio::time::timeout(std::time::Duration::from_secs(10), listing).await.unwrap().json();
+    let queues = page["queues"].as_array().unwrap();
+    assert_eq!(queues.len(), 100);
+    assert!(queues.iter().all(|queue| queue["health"]["error"].is_string()), "{page}");
 }

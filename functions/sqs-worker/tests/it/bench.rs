@@ -23,6 +23,10 @@ const HANDLERS: &[(&str, &str)] = &[
     ("nothing", ""),
     ("throw", "context.log.warn('about to fail', { n = context.message.attempt }) error('boom')"),
     ("reject", "context.log.info('looked at it') context.runtime.RejectMessage('no such customer')"),
+    (
+        "waver",
+        "if context.message.attributes.healed then context.runtime.AckMessage() else context.runtime.RejectMessage('no') end",
+    ),
     ("retry", "context.runtime.RetryMessage(77)"),
     ("loop", "while true do end"),
     ("obey", "if context.message.body.fails then error('told to') end context.runtime.AckMessage()"),

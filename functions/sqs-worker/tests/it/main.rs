@@ -101,6 +101,32 @@ async fn what_cannot_be_kept_is_not_forwarded_and_what_cannot_be_forwarded_is_no
     assert_eq!(bench.letters("m").await, kept);
 }
 
+/// A letter says that its message died: were the message handled after all, the letter would stand open for ever.
+#[tokio::test]
+async fn what_was_rejected_and_kept_but_not_forwarded_does_not_run_again() {
+    let bench = Bench::with_queue("orders", |_| {}).await;
+    bench.double.refuse(&["SendMessage"]);
+    assert_eq!(bench.run(vec![record("m", "waver", 1)]).await, ["m"]);
+    let kept = bench.letters("m").await;
+    assert_eq!(kept[0].reason.code, "rejected");
+    bench.double.refuse(&[]);
+    bench.double.calls();
+    let mut again = record("m", "waver", 2);
+    again["messageAttributes"] = json!({ "healed": { "stringValue": "yes", "dataType": "String" } });
+    assert!(bench.run(vec![again]).await.is_empty());
+    assert_eq!(names(&bench.double.calls()), ["GetItem", "Query", "SendMessage"]);
+    assert_eq!(bench.letters("m").await, kept);
+}
+
+#[tokio::test]
+async fn a_message_whose_every_receipt_was_a_failure_costs_no_look_for_letters() {
+    let bench = Bench::with_queue("orders", |_| {}).await;
+    assert_eq!(bench.run(vec![record("m", "throw", 1)]).await, ["m"]);
+    bench.double.calls();
+    assert_eq!(bench.run(vec![record("m", "throw", 2)]).await, ["m"]);
+    assert_eq!(names(&bench.double.calls()), ["GetItem", "UpdateItem", "ChangeMessageVisibilityBatch"]);
+}
+
 #[tokio::test]
 async fn poison_is_dead_lettered_at_once_with_its_reason() {
     let bench = Bench::with_queue("orders", |_| {}).await;

@@ -1,4 +1,4 @@
-//! Event source mappings in AWS Lambda's REST JSON (API version 2015-03-31).
+//! Event source mappings, and what a function is configured with, in AWS Lambda's REST JSON (API version 2015-03-31).
 
 use axum::{
     Json,
@@ -162,6 +162,24 @@ pub(super) async fn delete(
 ) -> Result<Response, Refusal> {
     let mapping = control.mappings.delete(&uuid).await?;
     Ok((StatusCode::ACCEPTED, Json(control.configuration(&mapping, "Deleting"))).into_response())
+}
+
+/// `GetFunctionConfiguration`: of all that Lambda says, the name, the ARN and the environment.
+pub(super) async fn configuration(
+    From(control): From<Control>,
+    Path(name): Path<String>,
+) -> Result<Response, Refusal> {
+    let name = crate::mapping::bare_name(&name);
+    let arn = format!("arn:aws:lambda:{}:{}:function:{name}", control.region, control.account);
+    let Some(variables) = control.configured.get(name) else {
+        return Err(Refusal {
+            status: StatusCode::NOT_FOUND,
+            kind: "ResourceNotFoundException",
+            message: format!("Function not found: {arn}"),
+        });
+    };
+    let environment = json!({ "Variables": variables });
+    Ok(Json(json!({ "FunctionName": name, "FunctionArn": arn, "Environment": environment })).into_response())
 }
 
 fn word(state: State) -> &'static str {

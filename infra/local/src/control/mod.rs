@@ -1,13 +1,13 @@
-//! The control calls our functions make to AWS, answered here: event source mappings as AWS Lambda, one metric as
-//! CloudWatch. So no function has a branch for this machine.
+//! The control calls our functions and commands make to AWS, answered here: event source mappings and the configuration of
+//! functions as AWS Lambda, one metric as CloudWatch. So nothing has a branch for this machine.
 
 mod cbor;
 mod cloudwatch;
-mod guard;
 mod lambda;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use domain::Clock;
 #[cfg(test)]
 use jiff::Timestamp;
 
+use crate::guard;
 use crate::mapping::Mappings;
 
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
@@ -37,6 +38,7 @@ pub struct Control {
     mappings: Mappings,
     ages: Arc<Ages>,
     clock: Clock,
+    configured: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Control {
@@ -49,7 +51,25 @@ impl Control {
         clock: Clock,
     ) -> Control {
         let ages = Arc::new(move |queue: &str| ages(queue).map_err(Into::into));
-        Control { region: region.to_owned(), account: account.to_owned(), mappings, ages, clock }
+        Control {
+            region: region.to_owned(),
+            account: account.to_owned(),
+            mappings,
+            ages,
+            clock,
+            configured: BTreeMap::new(),
+        }
+    }
+
+    /// Answers for the function `name` that it is configured with `variables`, as a deployed one is.
+    pub fn with_function<'v>(
+        mut self,
+        name: impl Into<String>,
+        variables: impl IntoIterator<Item = (&'v str, String)>,
+    ) -> Control {
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.configured.insert(name.into(), variables);
+        self
     }
 
     /// The HTTP surface, guarded against browsers.
@@ -60,6 +80,7 @@ impl Control {
             .route("/2015-03-31/event-source-mappings", all.clone())
             .route("/2015-03-31/event-source-mappings/", all)
             .route("/2015-03-31/event-source-mappings/{uuid}", one)
+            .route("/2015-03-31/functions/{name}/configuration", get(lambda::configuration))
             .route(
                 "/service/GraniteServiceVersion20100801/operation/GetMetricData",
                 post(cloudwatch::get_metric_data),

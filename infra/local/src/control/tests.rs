@@ -45,7 +45,8 @@ async fn desk() -> Desk {
         mappings,
         move |queue: &str| engine.oldest_age_secs(queue),
         Clock::system(),
-    );
+    )
+    .with_function("ql-queue-admin", [("CATALOG_TABLE", "ql-Catalog".to_owned())]);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move { axum::serve(listener, control.router()).await });
@@ -156,6 +157,16 @@ async fn listings_are_filtered_and_paged() {
         );
     }
     assert_eq!(seen, ["a", "b", "c"].map(|name| desk.bench.arn(name)));
+}
+
+#[tokio::test]
+async fn the_lambda_client_reads_what_a_function_is_configured_with() {
+    let desk = desk().await;
+    let ask = |name: &str| desk.lambda.get_function_configuration().function_name(name).send();
+    let answer = ask("ql-queue-admin").await.unwrap();
+    assert_eq!(answer.environment.unwrap().variables.unwrap()["CATALOG_TABLE"], "ql-Catalog");
+    let missing = ask("other-queue-admin").await.unwrap_err().into_service_error();
+    assert!(missing.is_resource_not_found_exception(), "{missing:?}");
 }
 
 #[tokio::test]

@@ -4,17 +4,19 @@
 //! wrapped, and waits for the disk on the async threads. Its library calls are public, so `operations` maps each
 //! API operation onto one of them.
 //!
-//! Three things are mended from outside, through a second connection to the same file:
+//! Four things are mended from outside, through a second connection to the same file:
 //! - stream records get an index: without it each write scans all of them;
 //! - stream records older than 24 hours are removed, as AWS does;
-//! - the TTL sweep, which dynoxide offers but never starts, runs on a timer.
+//! - the TTL sweep, which dynoxide offers but never starts, runs on a timer;
+//! - a table whose making was broken off by a kill is forgotten at the next start, so that it can be made.
 
 mod house;
 mod operations;
 #[cfg(test)]
 mod tests;
 
-use super::{EngineError, file, guard};
+use super::{EngineError, file};
+use crate::guard;
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::post};
 use std::{future::Future, path::Path};
 use tokio::net::TcpListener;

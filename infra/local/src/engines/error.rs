@@ -29,7 +29,10 @@ pub enum EngineError {
         reason: String,
     },
     /// The file could not be opened, made or written.
-    #[error("the {engine} engine cannot use the file {} ({source})", file.display())]
+    #[error(
+        "the {engine} engine cannot use the file {} ({source}); see to its rights and to the space left on its disk",
+        file.display()
+    )]
     Unusable {
         /// Which engine: `DynamoDB` or `SQS`.
         engine: &'static str,

@@ -8,7 +8,6 @@
 pub mod dynamodb;
 mod error;
 mod file;
-mod guard;
 pub mod sqs;
 
 pub use error::EngineError;

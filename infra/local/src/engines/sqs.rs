@@ -24,7 +24,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use super::{EngineError, guard};
+use super::EngineError;
+use crate::guard;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use bells::Bells;
 use domain::Clock;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::causes::causes;
 use crate::engines::EngineError;
 use crate::folder::FolderError;
 
@@ -36,6 +37,9 @@ pub enum StartError {
          restore it from a copy, or choose another folder with --data-dir to start empty", .0.display()
     )]
     KeyMissing(PathBuf),
+    /// The key file could not be made.
+    #[error("{0}; see to the rights of the folder and to the space left on its disk")]
+    KeyUnmade(#[source] zstorage::SealError),
     /// The key file.
     #[error("{0}; restore it from a copy, or choose another folder with --data-dir to start empty")]
     Key(#[source] zstorage::SealError),
@@ -79,18 +83,4 @@ impl StartError {
     pub(super) fn unusable(file: &Path) -> impl Fn(io::Error) -> StartError + '_ {
         |source| FolderError::Unusable { file: file.to_owned(), source }.into()
     }
-}
-
-/// An error and its causes on one line.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        next = cause.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

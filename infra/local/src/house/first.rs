@@ -6,12 +6,13 @@ use api::BASE;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
-use domain::{ApiKey, ApiKeyText, Clock, KeyId, KeySecret, Scope, Scopes, Secret};
+use domain::{ApiKeyText, Clock, Scope, Scopes, Secret};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use zstorage::{Catalog, CatalogError, Sealer};
 
 use super::StartError;
+use crate::key;
 
 /// Answers of our own API are small.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -23,9 +24,29 @@ pub(super) fn sealer(key_file: &Path, tables_exist: bool) -> Result<Sealer, Star
         if tables_exist {
             return Err(StartError::KeyMissing(key_file.to_owned()));
         }
-        Sealer::create_key_file(key_file).map_err(StartError::Key)?;
+        Sealer::create_key_file(key_file).map_err(StartError::KeyUnmade)?;
     }
+    remove_copies(key_file);
     Sealer::from_key_file(key_file).map_err(StartError::Key)
+}
+
+/// A start that was killed while it made the key leaves it, or another one, in a file beside it.
+fn remove_copies(key_file: &Path) {
+    let (Some(folder), Some(name)) = (key_file.parent(), key_file.file_name().and_then(|name| name.to_str()))
+    else {
+        return;
+    };
+    let beside = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for file in beside {
+        let copy = file
+            .file_name()
+            .to_str()
+            .and_then(|file| file.strip_prefix(name))
+            .is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".new"));
+        if copy && let Err(error) = std::fs::remove_file(file.path()) {
+            tracing::warn!(%error, file.path = %file.path().display(), "a copy of the key file could not be removed");
+        }
+    }
 }
 
 /// The admin key of an earlier start if it still opens, else a new one, which nobody has seen yet.
@@ -49,19 +70,8 @@ pub(super) async fn admin_key(
     {
         return Ok(AdminKey::Kept(kept));
     }
-    let mut random = rand::rng();
-    let text = ApiKeyText { id: KeyId::new(now, &mut random), secret: KeySecret::new(&mut random) };
-    let key = ApiKey {
-        id: text.id,
-        label: "admin of this machine".to_owned(),
-        scopes: Scopes::from_iter([Scope::Everything]),
-        secret_hashes: vec![text.secret.hash()],
-        created_at: now,
-        expires_at: None,
-        revoked_at: None,
-    };
-    catalog.create_key(&key).await?;
-    Ok(AdminKey::New(text.reveal()))
+    let scopes = Scopes::from_iter([Scope::Everything]);
+    Ok(AdminKey::New(key::create(catalog, "admin of this machine", scopes, now).await?))
 }
 
 /// The sample queues, made through our own API as a user would. One that is there already is left as it is.

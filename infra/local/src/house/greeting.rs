@@ -1,6 +1,7 @@
 //! What a person reads at the terminal.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use api::BASE;
 
@@ -22,12 +23,22 @@ const QUEUE: &str = r#"{"name":"on-boarding","type":"sqs","default-handler":"sen
 const MAIL: &str = r#"{"handler":"send_email","to":"example@example.com","subject":"First Message","contents":"Contents of Message"}"#;
 
 /// The start line, last so that it stands right above what follows; before it, at the first start, the admin key, this
-/// once, and three commands to try.
-pub(super) fn greeting(start: Start, runtime: &Runtime, runtime_file: &str) -> String {
+/// once, and three commands to try. `open` is where the API listens if other machines can reach it.
+pub(super) fn greeting(
+    start: Start,
+    open: Option<SocketAddr>,
+    runtime: &Runtime,
+    runtime_file: &str,
+) -> String {
     let Runtime { api, admin_key, mailbox, .. } = runtime;
     let mailbox = mailbox.display();
+    let careful = open.map_or_else(String::new, |address| {
+        format!(
+            "Careful: the API listens on {address}, so other machines can reach it, and keys travel unencrypted.\n"
+        )
+    });
     let ready = format!(
-        "Queuelink is ready at {api} (mailbox: {mailbox}, for tools: {runtime_file}). Ctrl-C stops it.\n"
+        "{careful}Queuelink is ready at {api} (mailbox: {mailbox}, for tools: {runtime_file}). Ctrl-C stops it.\n"
     );
     if start == Start::Later {
         return ready;
@@ -72,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_key_is_shown_once_with_three_commands() {
-        let first = greeting(Start::FirstWithSamples, &runtime(), "/data/runtime.json");
+        let first = greeting(Start::FirstWithSamples, None, &runtime(), "/data/runtime.json");
         let last = first.lines().last().unwrap_or_default();
         assert!(last.starts_with("Queuelink is ready at http://127.0.0.1:8787 "), "{first}");
         assert!(first.contains(
@@ -80,12 +91,18 @@ mod tests {
              -H 'content-type: application/json' -d '{\"handler\":\"send_email\","
         ));
         assert!(first.contains("  cat '/data/mailbox'/*.eml\n"));
-        let without = greeting(Start::First, &runtime(), "/data/runtime.json");
+        let without = greeting(Start::First, None, &runtime(), "/data/runtime.json");
         assert!(without.contains("-d '{\"name\":\"on-boarding\","));
         for text in [first, without] {
             assert_eq!(text.matches("\n  curl ").count() + text.matches("\n  cat ").count(), 3, "{text}");
         }
-        let later = greeting(Start::Later, &runtime(), "/data/runtime.json");
+        let later = greeting(Start::Later, None, &runtime(), "/data/runtime.json");
         assert!(!later.contains("ql_key") && later.lines().count() == 1, "{later}");
+        let open = "0.0.0.0:8787".parse().ok();
+        let open = greeting(Start::Later, open, &runtime(), "/data/runtime.json");
+        assert!(
+            open.starts_with("Careful: the API listens on 0.0.0.0:8787") && open.ends_with(&later),
+            "{open}"
+        );
     }
 }

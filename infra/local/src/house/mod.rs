@@ -9,7 +9,7 @@ mod worker;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,6 +87,8 @@ pub struct House {
     runtime: Runtime,
     runtime_file: PathBuf,
     start: Start,
+    /// Where the API listens, if other machines can reach it.
+    open: Option<SocketAddr>,
     sqs: SqsEngine,
     mappings: Mappings,
     api: Service,
@@ -111,11 +113,8 @@ impl House {
         let address = door.local_addr().map_err(|error| StartError::address(options.listen, error))?;
         let mailbox = folder.join("mailbox");
         std::fs::create_dir_all(&mailbox).map_err(StartError::unusable(&mailbox))?;
-        let sealer = first::sealer(&folder.join("key"), folder.join(TABLES_FILE).exists())?;
-
-        if !address.ip().is_loopback() {
-            tracing::warn!(api.address = %address, "the API can be reached from other machines, and keys travel unencrypted");
-        }
+        let key_file = folder.join("key");
+        let sealer = first::sealer(&key_file, folder.join(TABLES_FILE).exists())?;
         let ground = Ground::open(&folder, options.durability, &clock).await?;
         let aws = Aws::local(REGION, ACCOUNT, ground.endpoints.clone());
         let sqs = ground.sqs.clone();
@@ -156,7 +155,8 @@ impl House {
             mappings.clone(),
             move |queue: &str| ages.oldest_age_secs(queue),
             clock.clone(),
-        );
+        )
+        .with_function(format!("{STACK}-queue-admin"), configuration(&key_file));
         below.push(Service::start("control", |stopped| serve(control, desk.router(), stopped)));
 
         let publisher = Publisher::new(messages.clone(), queues.clone(), sealer.clone(), clock.clone());
@@ -190,7 +190,7 @@ impl House {
             first::samples(&api, &admin_key).await?;
         }
         let runtime = Runtime {
-            api: format!("http://{address}"),
+            api: format!("http://{}", reachable(address)),
             sqs: aws.endpoints.sqs.clone().unwrap_or_default(),
             dynamodb: aws.endpoints.dynamodb.clone().unwrap_or_default(),
             admin_key,
@@ -199,7 +199,8 @@ impl House {
         mappings.start().await;
         let api = Service::start("api", |stopped| serve(door, api, stopped));
         runtime.write(&runtime_file)?;
-        Ok(House { runtime, runtime_file, start, sqs, mappings, api, below, _folder: folder })
+        let open = Some(address).filter(|address| !address.ip().is_loopback());
+        Ok(House { runtime, runtime_file, start, open, sqs, mappings, api, below, _folder: folder })
     }
 
     /// The address of the HTTP API, such as `http://127.0.0.1:8787`.
@@ -229,7 +230,7 @@ impl House {
 
     /// What a person reads at the terminal once the house stands.
     pub fn greeting(&self) -> String {
-        greeting::greeting(self.start, &self.runtime, &self.runtime_file.display().to_string())
+        greeting::greeting(self.start, self.open, &self.runtime, &self.runtime_file.display().to_string())
     }
 
     /// Stops in order: no new requests, no new batches, then what is in work is finished (batches within the worker's
@@ -252,6 +253,29 @@ impl fmt::Debug for House {
 
 async fn serve(listener: TcpListener, router: Router, stopped: Stopped) -> io::Result<()> {
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+/// Where tools on this machine reach what listens on `address`: "all addresses" is none that can be called.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(at) if at.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, at.port()).into(),
+        SocketAddr::V6(at) if at.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, at.port()).into(),
+        address => address,
+    }
+}
+
+/// What a deployed `queue-admin` is told by the template, with the values of this machine.
+fn configuration(key_file: &Path) -> Vec<(&'static str, String)> {
+    vec![
+        ("ACCOUNT_ID", ACCOUNT.to_owned()),
+        ("STACK_NAME", STACK.to_owned()),
+        ("CATALOG_TABLE", CATALOG.to_owned()),
+        ("MESSAGES_TABLE", MESSAGES.to_owned()),
+        ("WORKER_FUNCTION", WORKER.to_owned()),
+        ("WORKER_TIMEOUT_SECS", WORKER_TIMEOUT_SECS.to_string()),
+        ("QUEUE_CREATION", "allowed".to_owned()),
+        ("KEY_FILE", key_file.display().to_string()),
+    ]
 }
 
 /// A client whose calls may take as long as a poll.

@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::causes::causes;
 use crate::folder::FolderError;
 use poller::{Poller, Work};
 
@@ -328,7 +329,7 @@ impl House {
             .queue_url(url)
             .attribute_names(QueueAttributeName::VisibilityTimeout);
         let told = asked.send().await.map_err(|error| {
-            let reason = aws_sdk_sqs::error::DisplayErrorContext(error);
+            let reason = causes(&error);
             invalid(format!("the queue {arn} cannot be received from: {reason}"))
         })?;
         let visibility = told

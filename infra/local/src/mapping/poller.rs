@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
 use domain::SqsQueue;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
+
+use crate::causes::causes;
 
 use super::event::event;
 use super::function::Function;
@@ -111,6 +112,8 @@ async fn poll(work: Work, mut stopped: watch::Receiver<bool>) {
                     });
                 }
             }
+            // The mapping is gone, and so may be its queue.
+            Err(_) if *stopped.borrow() => break,
             Err(error) => {
                 if failures == 0 {
                     tracing::warn!(
@@ -141,7 +144,7 @@ async fn receive(work: &Work) -> Result<Vec<Message>, String> {
         .message_attribute_names("All")
         .send()
         .await
-        .map_err(|error| DisplayErrorContext(error).to_string())?;
+        .map_err(|error| causes(&error))?;
     Ok(received.messages.unwrap_or_default())
 }
 
@@ -192,7 +195,11 @@ async fn delete(work: &Work, mut handles: Vec<&str>) {
                     .collect();
             }
             Err(error) => {
-                tracing::warn!(queue.name = work.queue.name, error = %DisplayErrorContext(error), "messages could not be deleted");
+                tracing::warn!(
+                    queue.name = work.queue.name,
+                    error = causes(&error),
+                    "messages could not be deleted"
+                );
             }
         }
     }

@@ -1,18 +1,20 @@
 //! From curl to a mail, over a restart and over a kill.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::runner::Runner;
+use crate::runner::{Runner, command};
 
-struct Client {
-    api: String,
-    key: String,
-    http: reqwest::Client,
+pub(crate) struct Client {
+    pub(crate) api: String,
+    pub(crate) key: String,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Client {
-    fn of(runner: &Runner) -> Client {
+    pub(crate) fn of(runner: &Runner) -> Client {
         // The HTTP client wants to know its TLS even for plain HTTP; a second test finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = runner.runtime();
@@ -20,7 +22,12 @@ impl Client {
         Client { api: text("api"), key: text("admin-key"), http: reqwest::Client::new() }
     }
 
-    async fn call(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (u16, Value) {
         let mut request =
             self.http.request(method, format!("{}/api/v1/zstorage{path}", self.api)).bearer_auth(&self.key);
         if let Some(body) = body {
@@ -49,15 +56,16 @@ impl Client {
     }
 
     /// A call of the SQS engine, in its own protocol.
-    async fn sqs(&self, runner: &Runner, operation: &str, body: Value) {
+    pub(crate) async fn sqs(&self, runner: &Runner, operation: &str, body: Value) -> Value {
         let endpoint = runner.runtime()["sqs"].as_str().unwrap().to_owned();
         let request = self.http.post(endpoint).header("x-amz-target", format!("AmazonSQS.{operation}"));
         let request = request.header("content-type", "application/x-amz-json-1.0").body(body.to_string());
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default()
     }
 
-    async fn queues(&self) -> Vec<Value> {
+    pub(crate) async fn queues(&self) -> Vec<Value> {
         let (status, page) = self.call(reqwest::Method::GET, "/queue", None).await;
         assert_eq!(status, 200, "{page}");
         let list = page.as_object().unwrap().values().find_map(Value::as_array);
@@ -130,6 +138,29 @@ async fn what_was_acknowledged_survives_a_kill() {
     assert_eq!((with("started"), with("done"), with("waiting")), (2, 1, 1), "{mails:#?}");
 }
 
+/// What a killed start had made is taken up by the next one, whatever it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_killed_anywhere_is_gone_on_with() {
+    for delay_ms in (5..125).step_by(10) {
+        let folder = TempDir::new().unwrap();
+        let data = folder.path().join("data");
+        let mut first = command(&data, &[]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        first.kill().unwrap();
+        first.wait().unwrap();
+        let key_was_kept = data.join("runtime.json").exists();
+
+        let second = Runner::start(&data, &[]);
+        let client = Client::of(&second);
+        assert!(key_was_kept || second.greeting.contains(&client.key), "{delay_ms} ms: {}", second.greeting);
+        let ready = client.queues().await.iter().filter(|queue| queue["state"] == "ready").count();
+        assert_eq!(ready, 2, "{delay_ms} ms");
+        second.interrupt();
+        let left: Vec<_> = std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert!(left.iter().all(|name| !name.to_str().unwrap().ends_with(".new")), "{delay_ms} ms: {left:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_samples_the_registry_is_empty_until_a_queue_is_registered() {
     let folder = TempDir::new().unwrap();
@@ -155,6 +186,38 @@ async fn the_runtime_file_is_for_its_owner_and_has_the_promised_keys() {
     let keys: Vec<_> = runtime.as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys, ["admin-key", "api", "dynamodb", "mailbox", "sqs"]);
     assert!(std::path::Path::new(runtime["mailbox"].as_str().unwrap()).is_dir());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_ctrl_c_stops_at_once_and_the_message_comes_back() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let runner = Runner::start(&data, &[]);
+    let client = Client::of(&runner);
+    let slow = json!({"handler": "slow", "to": "ana@example.com"});
+    let (status, answer) =
+        client.call(reqwest::Method::POST, "/queue/a/on-boarding/publish", Some(slow)).await;
+    assert_eq!(status, 200, "{answer}");
+    runner.mails(1);
+    let mailbox = runner.mailbox();
+    let (status, _) = runner.interrupt_twice();
+    assert!(status.success(), "{status}");
+    assert_eq!(std::fs::read_dir(mailbox).unwrap().count(), 1, "the handler was not waited for");
+    let again = Runner::start(&data, &[]);
+    let health = Client::of(&again).queues().await;
+    let queue = health.iter().find(|queue| queue["name"] == "on-boarding").unwrap();
+    assert_eq!(queue["health"]["in-flight"], json!(1), "{queue}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_house_open_to_others_says_so_and_tools_are_given_an_address_they_can_call() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let runner = Runner::start(&data, &["--no-samples", "--listen", "0.0.0.0:0"]);
+    assert!(runner.greeting.contains("Careful: the API listens on 0.0.0.0:"), "{}", runner.greeting);
+    let client = Client::of(&runner);
+    assert!(client.api.starts_with("http://127.0.0.1:"), "{}", client.api);
+    assert!(client.queues().await.is_empty());
 }
 
 /// Ctrl-C at a terminal goes to every process of the group, the sandbox of the handlers among them.

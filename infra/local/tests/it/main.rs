@@ -4,3 +4,4 @@
 mod house;
 mod refusals;
 mod runner;
+mod stack;

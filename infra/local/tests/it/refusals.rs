@@ -63,7 +63,9 @@ fn damaged_files_are_named_and_a_second_runner_is_kept_out() {
     );
     runner.interrupt();
 
-    for name in ["runtime.json", "ports.json", "mappings.json", "key", "dynamodb.sqlite", "sqs.sqlite"] {
+    for name in
+        ["format", "runtime.json", "ports.json", "mappings.json", "key", "dynamodb.sqlite", "sqs.sqlite"]
+    {
         let file = data.join(name);
         let sound = fs::read(&file).ok();
         fs::write(&file, "no such thing as this file\n".repeat(500)).unwrap();
@@ -75,6 +77,10 @@ fn damaged_files_are_named_and_a_second_runner_is_kept_out() {
             None => fs::remove_file(&file).unwrap(),
         }
     }
+    fs::write(data.join("format"), "2").unwrap();
+    let said = refusal(&data, &[]);
+    assert!(said.contains("newer queuelink") && said.contains("--data-dir"), "{said}");
+    fs::write(data.join("format"), "1").unwrap();
     fs::rename(data.join("key"), data.join("key.lost")).unwrap();
     let said = refusal(&data, &[]);
     assert!(said.contains("key") && said.contains("is missing"), "{said}");

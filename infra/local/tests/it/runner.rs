@@ -71,6 +71,19 @@ impl Runner {
         self.end(&process)
     }
 
+    /// Ctrl-C, and again as soon as the first one was heard.
+    pub(crate) fn interrupt_twice(mut self) -> (ExitStatus, String) {
+        let process = self.pid().to_string();
+        let done = Command::new("kill").args(["-INT", "--", &process]).status().unwrap();
+        assert!(done.success());
+        let mut line = String::new();
+        while !line.starts_with("Stopping") {
+            line.clear();
+            assert!(self.out.read_line(&mut line).unwrap() > 0, "it ended at the first Ctrl-C");
+        }
+        self.end(&process)
+    }
+
     /// Ctrl-C as a terminal sends it.
     pub(crate) fn interrupt_group(self) -> (ExitStatus, String) {
         let group = format!("-{}", self.pid());

@@ -151,3 +151,23 @@ async fn a_store_that_is_down_is_503_and_not_401() {
     let served = api::serve(router(), Keys::new(catalog, clock));
     assert_eq!(call(&served, &key, "GET /who", &[], b"").await.problem(), 503);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_answer_is_a_503_while_there_is_time() {
+    // Takes connections and is silent, and one where nothing listens.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let key = Store::start().await.key(&["*"]).await;
+    for address in [silent.local_addr().unwrap(), gone] {
+        let catalog = zstorage::Catalog::new(
+            store::client(&format!("http://{address}")),
+            "catalog".into(),
+            domain::Clock::system(),
+        );
+        let served = api::serve(router(), Keys::new(catalog, domain::Clock::system()));
+        let asking = call(&served, &key, "GET /who", &[], b"");
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(4), asking).await.unwrap();
+        assert_eq!(answer.problem(), 503);
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+}

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// What the engine does with sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub enum Mood {
     Choosy,
     /// Says no to everything, administration included.
     Broken,
+    /// Never answers anything.
+    Mute,
+    /// Makes no mappings.
+    Unmapped,
 }
 
 #[derive(Default)]
@@ -34,6 +39,7 @@ struct Inner {
     mappings: BTreeMap<String, (String, bool)>,
     calls: Vec<String>,
     mood: Option<Mood>,
+    held: Option<(&'static str, Arc<Notify>)>,
     next: usize,
 }
 
@@ -61,6 +67,28 @@ impl Engine {
 
     pub fn mood(&self, mood: Mood) {
         self.inner.lock().unwrap().mood = Some(mood);
+    }
+
+    /// The next call whose operation begins so is not carried out before the answer is notified.
+    pub fn hold_next(&self, operation: &'static str) -> Arc<Notify> {
+        let gate = Arc::new(Notify::new());
+        self.inner.lock().unwrap().held = Some((operation, gate.clone()));
+        gate
+    }
+
+    /// Waits until the held call is there.
+    pub async fn held(&self) {
+        let wait = async {
+            while self.inner.lock().unwrap().held.is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.unwrap();
+    }
+
+    /// A mapping that nobody noted.
+    pub fn map(&self, arn: &str) {
+        self.inner.lock().unwrap().mappings.insert("uuid-lost".to_owned(), (arn.to_owned(), true));
     }
 
     /// A queue with attributes that differ from SQS's own.
@@ -121,16 +149,26 @@ async fn answer(
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
         None => format!("{method} {}", uri.path()),
     };
-    let (answer, silent) = {
+    let gate = {
         let mut inner = engine.inner.lock().unwrap();
         inner.calls.push(operation.clone());
+        inner.held.take_if(|(held, _)| operation.starts_with(*held)).map(|(_, gate)| gate)
+    };
+    if let Some(gate) = gate {
+        gate.notified().await;
+    }
+    let (answer, silent) = {
+        let mut inner = engine.inner.lock().unwrap();
         let mood = inner.mood.unwrap_or(Mood::Fine);
         let answer = match &target {
             _ if mood == Mood::Broken => Err(("AccessDenied", "broken".to_owned())),
             Some(_) => inner.sqs(&engine.endpoint, &operation, &asked, mood),
+            None if mood == Mood::Unmapped && method == Method::POST => {
+                Err(("AccessDenied", "no mappings today".to_owned()))
+            }
             None => inner.mapping(&method, &uri, &asked),
         };
-        (answer, mood == Mood::Silent && operation.starts_with("SendMessage"))
+        (answer, mood == Mood::Mute || (mood == Mood::Silent && operation.starts_with("SendMessage")))
     };
     if silent {
         std::future::pending::<()>().await;

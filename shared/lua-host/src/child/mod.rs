@@ -9,6 +9,7 @@ mod natives;
 mod natives_data;
 mod run;
 mod time;
+mod turn;
 mod vm;
 
 use std::{
@@ -18,6 +19,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use run::Run;
+use turn::Turn;
 use vm::{Vm, World};
 
 use crate::{
@@ -42,12 +45,15 @@ pub(crate) fn serve(page: bool, probe: Option<fn(&str) -> String>) -> io::Result
     let slots = hello.slots as usize;
     let world = Rc::new(World::new(hello, probe));
     let slots = (0..slots).map(|_| Slot { vm: None, active: None }).collect();
-    Floor { inside: &inside, frames, ticker, world, slots }.serve()
+    Floor { inside: &inside, frames, ticker, world, slots, looked: Instant::now() }.serve()
 }
 
 fn protocol(error: WireError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+/// Who computed no more than this was no burden to anybody.
+const HARMLESS_CPU: Duration = Duration::from_millis(50);
 
 /// All slots, and what they share.
 struct Floor<'a> {
@@ -56,6 +62,8 @@ struct Floor<'a> {
     ticker: Ticker,
     world: Rc<World>,
     slots: Vec<Slot>,
+    /// When the input was last seen to be empty: what is read now came after that.
+    looked: Instant,
 }
 
 struct Slot {
@@ -66,34 +74,37 @@ struct Slot {
 /// A run that has begun.
 struct Active {
     coroutine: Coroutine,
-    /// False while it waits for a host call.
-    ready: bool,
     cpu_left: Duration,
     cpu_used: Duration,
     deadline: Instant,
+    turn: Turn,
 }
 
 impl Floor<'_> {
     fn serve(mut self) -> io::Result<()> {
         loop {
             let any_ready =
-                self.slots.iter().any(|slot| slot.active.as_ref().is_some_and(|active| active.ready));
+                self.slots.iter().any(|slot| slot.active.as_ref().is_some_and(|active| active.turn.is_due()));
             if !any_ready {
-                self.take_frame()?;
+                let frame = self.frames.next()?;
+                self.looked = Instant::now();
+                self.take(frame)?;
             }
             while self.frames.has_begun() || self.inside.readable() {
-                self.take_frame()?;
+                let frame = self.frames.next()?;
+                self.take(frame)?;
             }
+            self.looked = Instant::now();
             for at in 0..self.slots.len() {
-                if self.slots[at].active.as_ref().is_some_and(|active| active.ready) {
+                if self.slots[at].active.as_ref().is_some_and(|active| active.turn.is_due()) {
                     self.run_slice(at)?;
                 }
             }
         }
     }
 
-    fn take_frame(&mut self) -> io::Result<()> {
-        match self.frames.next()? {
+    fn take(&mut self, frame: ToChild) -> io::Result<()> {
+        match frame {
             ToChild::Job(job) => self.begin(*job),
             ToChild::Reply { slot, answer } => {
                 // An answer that came after its run was stopped is nobody's.
@@ -101,14 +112,14 @@ impl Floor<'_> {
                     if let Some(run) = vm.desk.run.borrow_mut().as_mut() {
                         run.answer = Some(answer);
                     }
-                    active.ready = true;
+                    active.turn.ask(self.looked);
                 }
                 Ok(())
             }
             ToChild::Cancel { slot } => {
                 let slot = slot as usize;
                 if self.slots.get(slot).is_some_and(|slot| slot.active.is_some()) {
-                    self.stop(slot, deadline_passed())?;
+                    self.stop_late(slot)?;
                 }
                 Ok(())
             }
@@ -130,8 +141,8 @@ impl Floor<'_> {
         };
         match started {
             Ok(coroutine) => {
-                slot.active =
-                    Some(Active { coroutine, ready: true, cpu_left, cpu_used: Duration::ZERO, deadline });
+                let turn = Turn::new(self.looked);
+                slot.active = Some(Active { coroutine, cpu_left, cpu_used: Duration::ZERO, deadline, turn });
                 Ok(())
             }
             Err(error) => {
@@ -146,6 +157,7 @@ impl Floor<'_> {
         let slot = &mut self.slots[at];
         let (Some(vm), Some(active)) = (&slot.vm, &mut slot.active) else { return Ok(()) };
         self.inside.set_running(Some(at));
+        active.turn.take(Instant::now());
         let before = thread_cpu_time();
         let end =
             active.coroutine.run(&self.ticker, Allowance { cpu: active.cpu_left, deadline: active.deadline });
@@ -155,7 +167,9 @@ impl Floor<'_> {
         match end {
             SliceEnd::Paused => {
                 let pending = vm.desk.run.borrow_mut().as_mut().and_then(|run| run.pending.take());
-                active.ready = pending.is_none();
+                if pending.is_none() {
+                    active.turn.ask(Instant::now());
+                }
                 self.inside.set_running(None);
                 let Some(call) = pending else { return Ok(()) };
                 let (module, function, arguments) = (call.module, call.function, call.arguments);
@@ -167,7 +181,7 @@ impl Floor<'_> {
                     format!("the handler computed longer than {:?}", active.cpu_used + active.cpu_left);
                 self.stop(at, HandlerError::new(FailureKind::CpuLimit, message))
             }
-            SliceEnd::Over(Limit::Deadline) => self.stop(at, deadline_passed()),
+            SliceEnd::Over(Limit::Deadline) => self.stop_late(at),
             SliceEnd::Yielded => {
                 let message = "the handler called coroutine.yield outside of a coroutine of its own";
                 self.stop(at, HandlerError::new(FailureKind::Threw, message))
@@ -202,6 +216,25 @@ impl Floor<'_> {
         Ok(())
     }
 
+    /// Ends a run whose deadline has come: its failure, unless its neighbours took its time.
+    fn stop_late(&mut self, at: usize) -> io::Result<()> {
+        let starved = self.slots[at].active.as_ref().is_some_and(|active| {
+            active.cpu_used < HARMLESS_CPU && active.turn.was_kept_waiting(Instant::now())
+        });
+        if !starved {
+            let message = "the handler was not done by its deadline";
+            return self.stop(at, HandlerError::new(FailureKind::Deadline, message));
+        }
+        let why = "other handlers computed for most of this one's time".to_owned();
+        let slot = &mut self.slots[at];
+        slot.active = None;
+        let run = slot.vm.take().and_then(|vm| vm.desk.run.borrow_mut().take());
+        let (log, log_truncated) = run.map(Run::into_log).unwrap_or_default();
+        let done = Done { ending: Ending::Returned(why), log, log_truncated, cpu_us: 0 };
+        self.inside.set_running(None);
+        self.send_done(at, &done)
+    }
+
     /// Ends a run where it stands, and its machine with it.
     fn stop(&mut self, at: usize, error: HandlerError) -> io::Result<()> {
         self.inside.set_running(Some(at));
@@ -229,10 +262,6 @@ impl Floor<'_> {
         let mut output = &self.inside.output;
         output.write_all(&frame.encode())
     }
-}
-
-fn deadline_passed() -> HandlerError {
-    HandlerError::new(FailureKind::Deadline, "the handler was not done by its deadline")
 }
 
 impl Inside {

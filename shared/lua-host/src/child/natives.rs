@@ -256,7 +256,8 @@ fn describe(
         _ => FailureKind::Threw,
     };
     let traceback = lua.traceback(None, 2).ok().map(|text| of_users(&text.to_string_lossy()));
-    HandlerError { kind, code, message: text, retryable, traceback }
+    let message = without_ours(&text, traceback.as_deref());
+    HandlerError { kind, code, message, retryable, traceback }
 }
 
 fn cause(error: &mlua::Error) -> String {
@@ -271,6 +272,21 @@ fn cause(error: &mlua::Error) -> String {
 fn of_users(traceback: &str) -> String {
     let ours = |line: &&str| !["@", "[C]", "stack traceback:"].iter().any(|start| line.starts_with(start));
     traceback.lines().map(str::trim).filter(ours).collect::<Vec<_>>().join("\n")
+}
+
+/// Places in files of ours (`@prelude:84: `) say nothing to who wrote the handler: its own innermost place stands there instead.
+fn without_ours(text: &str, traceback: Option<&str>) -> String {
+    let mut rest = text;
+    while let Some((place, after)) = rest.strip_prefix('@').and_then(|text| text.split_once(": "))
+        && place.rsplit_once(':').is_some_and(|(_, line)| line.parse::<u32>().is_ok())
+    {
+        rest = after;
+    }
+    let place = traceback.and_then(|text| text.lines().next()?.split_once(": in function"));
+    match place {
+        Some((place, _)) if rest.len() < text.len() && !rest.starts_with(place) => format!("{place}: {rest}"),
+        _ => rest.to_owned(),
+    }
 }
 
 fn write_log(desk: &Desk, level: &LuaString, message: &LuaString, fields: &Value) -> mlua::Result<()> {

@@ -72,6 +72,11 @@ impl Run {
         }
     }
 
+    /// What it said, and whether older lines are missing.
+    pub(super) fn into_log(self) -> (Vec<LogLine>, bool) {
+        self.log.into_lines()
+    }
+
     pub(super) fn is_failed(&self) -> bool {
         self.failure.is_some()
     }
@@ -98,7 +103,7 @@ fn called(verdict: &Ending) -> &'static str {
         Ending::Ack => "AckMessage",
         Ending::Retry(_) => "RetryMessage",
         Ending::Reject(_) => "RejectMessage",
-        Ending::Failed(_) => "a failure",
+        Ending::Failed(_) | Ending::Returned(_) => "a failure",
     }
 }
 

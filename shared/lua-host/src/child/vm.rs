@@ -10,6 +10,7 @@ use mlua::{
 
 use super::{natives, run::Run};
 use crate::{
+    convert::Room,
     std_files::PRELUDE,
     walls::machine::{self, Coroutine},
     wire::{Hello, JobFrame},
@@ -113,6 +114,7 @@ impl Vm {
         let boot = load(&lua, world, PRELUDE)?.call(natives)?;
         lua.sandbox(true)?;
         lua.set_memory_limit(world.memory_bytes)?;
+        Room::furnish(&lua, world.memory_bytes / 4);
         Ok(Vm { lua, boot, desk })
     }
 

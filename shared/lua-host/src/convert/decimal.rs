@@ -4,13 +4,15 @@ use std::{cmp::Ordering, fmt};
 
 use mlua::{MetaMethod, UserData, UserDataMethods, UserDataRef};
 
-use super::MAX_SAFE_INTEGER;
+use super::{MAX_SAFE_INTEGER, room::Place};
+
+/// An integer of so many characters is below 10^20. What a float keeps of these is written without an exponent.
+const MAX_PLAIN_BYTES: usize = 20;
 
 /// A JSON number that is kept as the text it came in: it prints and encodes exactly so, and compares by value.
-#[derive(Clone, Debug)]
 pub(crate) struct Decimal {
-    text: String,
-    value: Canonical,
+    text: Box<str>,
+    _place: Option<Place>,
 }
 
 /// 0.DIGITS times ten to the EXPONENT, without zeros at either end; zero has no digits.
@@ -24,7 +26,7 @@ struct Canonical {
 /// A number from a JSON text: a float where that loses nothing.
 pub(super) enum Number {
     Float(f64),
-    Decimal(Decimal),
+    Decimal,
 }
 
 impl Number {
@@ -34,6 +36,10 @@ impl Number {
         if text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Number::Float(text.parse().expect("digits are a number"));
         }
+        // Longer integers are not written out again, see the writer.
+        if text.len() > MAX_PLAIN_BYTES && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+            return Number::Decimal;
+        }
         let value = Canonical::of(text);
         if let Ok(float) = text.parse::<f64>()
             && float.is_finite()
@@ -41,8 +47,15 @@ impl Number {
         {
             return Number::Float(float);
         }
-        Number::Decimal(Decimal { text: text.to_owned(), value })
+        Number::Decimal
     }
+}
+
+/// The integer as it is written out, where the float's own digits are so few that it was certainly meant.
+pub(super) fn plain_integer(float: f64) -> Option<String> {
+    let digits =
+        format!("{:e}", float.abs()).split('e').next().map_or(0, |digits| digits.replace('.', "").len());
+    (float.fract() == 0.0 && float.abs() < 1e20 && digits <= 15).then(|| float.to_string())
 }
 
 /// Beyond 2^53 a float that happens to be right prints as others do too, so it does not count as kept.
@@ -90,6 +103,15 @@ impl Canonical {
 }
 
 impl Decimal {
+    /// A number that is none for a float, in its place.
+    pub(super) fn new(text: &str, place: Option<Place>) -> Decimal {
+        Decimal { text: text.into(), _place: place }
+    }
+
+    fn compare(&self, other: &Decimal) -> Ordering {
+        Canonical::of(&self.text).compare(&Canonical::of(&other.text))
+    }
+
     /// The number as it came.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
@@ -110,15 +132,15 @@ impl fmt::Display for Decimal {
 impl UserData for Decimal {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("to_number", |_, this, ()| Ok(this.to_float()));
-        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.text.clone()));
+        methods.add_meta_method(MetaMethod::ToString, |_, this, ()| Ok(this.text.to_string()));
         methods.add_meta_method(MetaMethod::Eq, |_, this, other: UserDataRef<Decimal>| {
-            Ok(this.value.compare(&other.value).is_eq())
+            Ok(this.compare(&other).is_eq())
         });
         methods.add_meta_method(MetaMethod::Lt, |_, this, other: UserDataRef<Decimal>| {
-            Ok(this.value.compare(&other.value).is_lt())
+            Ok(this.compare(&other).is_lt())
         });
         methods.add_meta_method(MetaMethod::Le, |_, this, other: UserDataRef<Decimal>| {
-            Ok(this.value.compare(&other.value).is_le())
+            Ok(this.compare(&other).is_le())
         });
     }
 }

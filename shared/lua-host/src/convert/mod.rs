@@ -14,6 +14,7 @@
 
 mod decimal;
 mod parse;
+mod room;
 mod write;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::fmt;
 
 pub(crate) use decimal::Decimal;
 pub(crate) use parse::to_lua;
+pub(crate) use room::Room;
 pub(crate) use write::{Numbers, to_json};
 
 /// How deep values may be nested.

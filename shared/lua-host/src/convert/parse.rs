@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mlua::{Lua, Table, Value};
 
-use super::{ConvertError, MAX_DEPTH, decimal::Number};
+use super::{ConvertError, Decimal, MAX_DEPTH, Room, decimal::Number};
 
 /// A number of more digits than this was not meant as one.
 const MAX_NUMBER_BYTES: usize = 1 << 10;
@@ -164,7 +164,10 @@ impl<'a> Parser<'a> {
         }
         match Number::from_json(text) {
             Number::Float(float) => Ok(Value::Number(float)),
-            Number::Decimal(decimal) => Ok(Value::UserData(self.lua.create_userdata(decimal)?)),
+            Number::Decimal => {
+                let decimal = Decimal::new(text, Room::take(self.lua, text)?);
+                Ok(Value::UserData(self.lua.create_userdata(decimal)?))
+            }
         }
     }
 

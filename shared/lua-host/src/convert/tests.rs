@@ -186,6 +186,12 @@ proptest! {
     }
 
     #[test]
+    fn every_round_integer_keeps_all_its_digits(digits in "-?[1-9][0-9]{0,15}", zeros in 0_usize..45) {
+        let digits = digits + &"0".repeat(zeros);
+        prop_assert_eq!(round(&digits), Ok(digits));
+    }
+
+    #[test]
     fn no_text_breaks_the_parser(text in ".{0,200}") {
         let _ = round(&text);
     }

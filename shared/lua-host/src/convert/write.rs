@@ -2,7 +2,7 @@
 
 use mlua::{Table, Value};
 
-use super::{ConvertError, Decimal, MAX_DEPTH, MAX_SAFE_INTEGER, Problem};
+use super::{ConvertError, Decimal, MAX_DEPTH, MAX_SAFE_INTEGER, Problem, decimal::plain_integer};
 
 /// What becomes of numbers that a float cannot keep.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,9 @@ impl Writer<'_> {
         }
         if number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER {
             return self.push(&(number as i64).to_string());
+        }
+        if let Some(text) = plain_integer(number) {
+            return self.push(&text);
         }
         let text = serde_json::to_string(&number).map_err(|error| ConvertError::new(error.to_string()))?;
         self.push(&text)

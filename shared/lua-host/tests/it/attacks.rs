@@ -180,6 +180,12 @@ async fn what_hoards_memory_is_stopped_at_its_limit() {
             ("coroutines", "local t = {} for i = 1, 1e9 do t[i] = coroutine.create(print or error) end"),
             ("closures", "local t = {} for i = 1, 1e9 do t[i] = function() return i end end"),
             ("keys", "local t = {} for i = 1, 1e9 do t['k' .. i] = true end"),
+            (
+                "long numbers, which lie outside of the machine",
+                "local json, t = require('@std/json'), {}
+                 local s = '[' .. string.rep(string.rep('7', 1000) .. ',', 1000) .. '1]'
+                 for i = 1, 1e9 do t[i] = json.decode(s) end",
+            ),
         ],
         FailureKind::MemoryLimit,
     )
@@ -278,4 +284,17 @@ async fn a_machine_that_met_a_limit_is_replaced() {
         let report = sandbox.run(job("good", json!({})), Arc::new(Echo::default())).await;
         assert_eq!(report.verdict, Verdict::Acked, "{report:?}");
     }
+}
+
+#[tokio::test]
+async fn long_numbers_that_are_garbage_are_no_hoard() {
+    let source = handler(
+        "local json = require('@std/json')
+         local s = '[' .. string.rep(string.rep('7', 1000) .. ',', 1000) .. '1]'
+         for i = 1, 100 do assert(#json.decode(s) == 1001) end
+         context.runtime.AckMessage()",
+    );
+    let sandbox = sandbox(&[("h", &source)]).await;
+    let report = sandbox.run(job("h", json!({})), Arc::new(Echo::default())).await;
+    assert_eq!(report.verdict, Verdict::Acked, "{report:?}");
 }

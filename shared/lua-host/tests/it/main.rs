@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "nothing is reached from outside a test binary")]
 
 mod attacks;
+mod blame;
 mod handlers;
 mod house;
 mod libraries;

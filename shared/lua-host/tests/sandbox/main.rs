@@ -91,6 +91,8 @@ async fn parent() {
         let sandbox = sandbox.clone();
         async move { sandbox.run(job, Arc::new(Nobody)).await }
     });
-    println!("{}", sandbox.pid().unwrap());
+    // SAFETY: reads one attribute of this process.
+    let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
+    println!("{} {dumpable}", sandbox.pid().unwrap());
     futures::future::join_all(runs).await;
 }

@@ -60,6 +60,21 @@ async fn a_mapping_that_is_there_is_taken_and_put_right_if_it_would_lose_message
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_is_on_its_way_out_is_not_taken_for_ours() {
+    let engine = Engine::serve(|asked, _| match asked.action.split(' ').next().unwrap() {
+        "POST" => refused(409, "ResourceConflictException"),
+        _ => Answer::Json(
+            200,
+            json!({"EventSourceMappings": [{"UUID": "u-1", "State": "Deleting", "BatchSize": 10,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"]}]}),
+        ),
+    })
+    .await;
+    let error = mappings(&engine).attach(&sqs("orders")).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_is_enabled_disabled_or_on_its_way() {
     let check = async |state: &'static str, expect: MappingState| {
         let engine =

@@ -64,12 +64,42 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Conflict`]; the store's.
     pub async fn update_key(&self, old: &ApiKey, new: &ApiKey) -> Result<(), CatalogError> {
+        self.change_key(old, new, None).await
+    }
+
+    /// As [`Catalog::update_key`], if besides the key `beside` is still as it says: for a change that is right only while
+    /// another key stands.
+    ///
+    /// # Errors
+    /// [`CatalogError::Conflict`] when either has changed; the store's.
+    pub async fn update_key_beside(
+        &self,
+        old: &ApiKey,
+        new: &ApiKey,
+        beside: &ApiKey,
+    ) -> Result<(), CatalogError> {
+        self.change_key(old, new, Some(beside)).await
+    }
+
+    async fn change_key(
+        &self,
+        old: &ApiKey,
+        new: &ApiKey,
+        beside: Option<&ApiKey>,
+    ) -> Result<(), CatalogError> {
+        let unchanged = |key: &ApiKey| {
+            Expression::new("#fingerprint = :fingerprint")
+                .name("#fingerprint", key_item::FINGERPRINT)
+                .value(":fingerprint", bytes(&key_item::fingerprint(key)))
+        };
         let stored = ApiKey { id: old.id, ..new.clone() };
-        let condition = Expression::new("#fingerprint = :fingerprint")
-            .name("#fingerprint", key_item::FINGERPRINT)
-            .value(":fingerprint", bytes(&key_item::fingerprint(old)));
-        let action = Action::Put(key_item::write(&stored), Some(condition));
-        let done = self.0.table.transact("change a key", vec![action]).await;
+        let mut actions = vec![Action::Put(key_item::write(&stored), Some(unchanged(old)))];
+        actions.extend(beside.map(|key| Action::Check {
+            pk: key_item::PK.to_owned(),
+            sk: key.id.to_string(),
+            condition: unchanged(key),
+        }));
+        let done = self.0.table.transact("change a key", actions).await;
         self.0.keys.remove(&old.id);
         done.map_err(changed)?;
         self.hold_key(Arc::new(stored));

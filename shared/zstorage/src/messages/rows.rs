@@ -277,12 +277,17 @@ impl Messages {
     }
 
     /// Marks the publish as refused, so that the next call may take the row at once, and keeps `letter` of it in the same
-    /// transaction.
+    /// transaction. `taken_by` is the id that this call handed to [`Messages::begin`]: only who holds the row may say so.
     ///
     /// # Errors
-    /// [`MessagesError::AlreadyAccepted`] when another call under the key got through meanwhile (the letter is not kept:
-    /// there is nothing to mourn), [`MessagesError::TooLarge`]; the store's.
-    pub async fn refused(&self, row: &IdempotencyKey, letter: Option<&Letter>) -> Result<(), MessagesError> {
+    /// [`MessagesError::Overtaken`] when this call was so slow that another one under the key took the row, or got through
+    /// (the letter is not kept: how it ends is the other's to say), [`MessagesError::TooLarge`]; the store's.
+    pub async fn refused(
+        &self,
+        row: &IdempotencyKey,
+        taken_by: MessageId,
+        letter: Option<&Letter>,
+    ) -> Result<(), MessagesError> {
         const OPERATION: &str = "mark a publish as refused";
         let mut update = Expression::new("SET #state = :refused").value(":refused", text("refused"));
         let mut actions = Vec::new();
@@ -295,12 +300,14 @@ impl Messages {
                 .value(":letter", text(letter_item::sk(letter)))
                 .value(":parts", number(actions.len() - 1));
         }
-        let condition = Expression::new("attribute_exists(pk) AND #state <> :accepted")
+        let condition = Expression::new("#taken = :me AND #state <> :accepted")
             .name("#state", "state")
-            .value(":accepted", text("accepted"));
+            .name("#taken", "taken-by")
+            .value(":accepted", text("accepted"))
+            .value(":me", text(taken_by));
         actions.push(Action::Update { pk: row.pk(), sk: SK.to_owned(), update, condition });
         self.table.transact(OPERATION, actions).await.map_err(|undone| match undone {
-            Undone::Conditions(_) => MessagesError::AlreadyAccepted,
+            Undone::Conditions(_) => MessagesError::Overtaken,
             Undone::Store(error) => error.into(),
         })
     }

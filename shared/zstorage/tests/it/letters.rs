@@ -80,18 +80,22 @@ async fn every_round_and_origin_has_its_letter_and_they_come_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_failure_is_counted_per_message_and_round() {
+async fn every_failure_is_counted_per_message_round_and_queue() {
     let house = House::new().await;
-    let (messages, queue) = (house.messages(), queue_id());
-    assert_eq!(messages.failures("m", 0).await.unwrap(), 0);
+    let (messages, queue, other) = (house.messages(), queue_id(), queue_id());
+    assert_eq!(messages.failures("m", 0, queue).await.unwrap(), 0);
     let adds = (0..25).map(|_| {
         let messages = messages.clone();
         async move { messages.add_failure("m", 0, queue, &"é".repeat(5000)).await.unwrap() }
     });
     let counts: BTreeSet<u32> = join_all(adds).await.into_iter().collect();
     assert_eq!(counts, (1..=25).collect());
-    assert_eq!(messages.failures("m", 0).await.unwrap(), 25);
-    assert_eq!(messages.failures("m", 1).await.unwrap(), 0);
+    assert_eq!(messages.failures("m", 0, queue).await.unwrap(), 25);
+    assert_eq!(messages.failures("m", 1, queue).await.unwrap(), 0);
     assert_eq!(messages.add_failure("m", 1, queue, "").await.unwrap(), 1);
-    assert_eq!(messages.failures("n", 0).await.unwrap(), 0);
+    // The next queue that the same message comes to has its own count.
+    assert_eq!(messages.failures("m", 0, other).await.unwrap(), 0);
+    assert_eq!(messages.add_failure("m", 0, other, "").await.unwrap(), 1);
+    assert_eq!(messages.failures("m", 0, queue).await.unwrap(), 25);
+    assert_eq!(messages.failures("n", 0, queue).await.unwrap(), 0);
 }

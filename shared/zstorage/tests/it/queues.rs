@@ -1,6 +1,6 @@
-use domain::{Queue, QueueName, WorkerMode};
+use domain::{Queue, QueueId, QueueName, WorkerMode};
 use futures::future::join_all;
-use zstorage::{CatalogError, create_tables};
+use zstorage::{CatalogError, Cursor, create_tables};
 
 use crate::house::{House, queue};
 
@@ -176,7 +176,7 @@ async fn the_pages_of_a_list_hold_every_match_exactly_once() {
             found.extend(page.items.iter().map(|queue| queue.id));
             pages += 1;
             let Some(next) = page.next else { break };
-            cursor = Some(next.to_string().parse().unwrap());
+            cursor = Some(Cursor::of::<QueueId>(&next.to_string()).unwrap());
         }
         assert_eq!(found, expect, "{search:?} by {limit}");
         assert_eq!(pages, expect.len().div_ceil(limit.max(1)).max(1), "no page is empty but an only one");

@@ -49,7 +49,7 @@ async fn of_many_who_find_a_refused_row_exactly_one_resumes_it_under_the_first_i
     let house = House::new().await;
     let (row, first) = (row(), message_id());
     house.messages().begin(&row, BODY, first, 10).await.unwrap();
-    house.messages().refused(&row, None).await.unwrap();
+    house.messages().refused(&row, first, None).await.unwrap();
     let begins = (0..40).map(|_| {
         let (messages, row) = (house.messages(), row.clone());
         async move { messages.begin(&row, BODY, message_id(), 10).await.unwrap() }
@@ -73,15 +73,17 @@ async fn a_row_goes_its_way_from_begin_to_accepted_and_ends_after_a_day() {
     assert_eq!(begin(BODY).await, Begun::InProgress { retry_after_secs: 1 });
     // Cut off: the next one goes on under the first id.
     house.hands.turn_secs(1);
-    assert_eq!(begin(BODY).await, Begun::Resume { message_id: first, letter: None });
+    let taker = message_id();
+    let resumed = messages.begin(&row, BODY, taker, 10).await.unwrap();
+    assert_eq!(resumed, Begun::Resume { message_id: first, letter: None });
     assert_eq!(begin(BODY).await, Begun::InProgress { retry_after_secs: 10 });
     messages.accepted(&row, "sqs-1").await.unwrap();
     let accepted = Begun::Accepted { message_id: first, engine_id: "sqs-1".into() };
     assert_eq!(begin(BODY).await, accepted);
     // What was accepted stays accepted, under its first engine id.
     messages.accepted(&row, "sqs-2").await.unwrap();
-    let lost = messages.refused(&row, Some(&letter(first, &row, 10))).await.unwrap_err();
-    assert!(matches!(lost, MessagesError::AlreadyAccepted) && lost.is_conflict());
+    let lost = messages.refused(&row, taker, Some(&letter(first, &row, 10))).await.unwrap_err();
+    assert!(matches!(lost, MessagesError::Overtaken) && lost.is_conflict());
     assert_eq!(begin(BODY).await, accepted);
     assert_eq!(begin([2; 32]).await, Begun::OtherBody);
     assert_eq!(messages.letters(&first.to_string()).await.unwrap(), []);
@@ -89,6 +91,22 @@ async fn a_row_goes_its_way_from_begin_to_accepted_and_ends_after_a_day() {
     assert_eq!(begin(BODY).await, accepted);
     house.hands.turn_secs(1);
     assert!(matches!(begin([2; 32]).await, Begun::New { message_id } if message_id != first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_call_whose_row_was_taken_over_does_not_free_it_under_the_one_that_sends_now() {
+    let house = House::new().await;
+    let (messages, row, slow, quick) = (house.messages(), row(), message_id(), message_id());
+    messages.begin(&row, BODY, slow, 10).await.unwrap();
+    house.hands.turn_secs(10);
+    let taken = messages.begin(&row, BODY, quick, 10).await.unwrap();
+    assert_eq!(taken, Begun::Resume { message_id: slow, letter: None });
+    let late = messages.refused(&row, slow, Some(&letter(slow, &row, 10))).await.unwrap_err();
+    assert!(matches!(late, MessagesError::Overtaken), "{late}");
+    let third = messages.begin(&row, BODY, message_id(), 10).await.unwrap();
+    assert_eq!(third, Begun::InProgress { retry_after_secs: 10 });
+    assert_eq!(messages.letters(&slow.to_string()).await.unwrap(), []);
+    messages.refused(&row, quick, None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,13 +132,14 @@ async fn a_refused_publish_leaves_a_letter_and_a_retry_that_is_accepted_closes_i
         let (messages, row, first) = (house.messages(), row(), message_id());
         messages.begin(&row, BODY, first, 10).await.unwrap();
         let kept = letter(first, &row, body_bytes);
-        messages.refused(&row, Some(&kept)).await.unwrap();
+        messages.refused(&row, first, Some(&kept)).await.unwrap();
         assert_eq!(messages.letters(&first.to_string()).await.unwrap(), std::slice::from_ref(&kept));
         let resumed = Begun::Resume { message_id: first, letter: Some(first.to_string()) };
-        assert_eq!(messages.begin(&row, BODY, message_id(), 10).await.unwrap(), resumed);
+        let second = message_id();
+        assert_eq!(messages.begin(&row, BODY, second, 10).await.unwrap(), resumed);
         // Refused once more: still one letter, the newer one.
         let again = Letter { attempts: 2, ..kept.clone() };
-        messages.refused(&row, Some(&again)).await.unwrap();
+        messages.refused(&row, second, Some(&again)).await.unwrap();
         assert_eq!(messages.letters(&first.to_string()).await.unwrap(), std::slice::from_ref(&again));
         assert_eq!(messages.begin(&row, BODY, message_id(), 10).await.unwrap(), resumed);
         messages.accepted(&row, "sqs-1").await.unwrap();
@@ -139,7 +158,7 @@ async fn an_accepted_mark_and_a_refused_one_at_once_never_leave_an_open_letter_o
         messages.begin(&row, BODY, first, 10).await.unwrap();
         let kept = letter(first, &row, 10);
         let (accepted, _) =
-            tokio::join!(messages.accepted(&row, "sqs-1"), messages.refused(&row, Some(&kept)));
+            tokio::join!(messages.accepted(&row, "sqs-1"), messages.refused(&row, first, Some(&kept)));
         accepted.unwrap();
         let letters = messages.letters(&first.to_string()).await.unwrap();
         assert!(letters.iter().all(|letter| letter.state == LetterState::Closed), "{letters:?}");

@@ -1,6 +1,9 @@
 //! What dynoxide leaves to be done: an index on its stream records, their trimming, and the TTL sweep.
 //!
-//! This reaches into dynoxide's private schema (table `_stream_records`); a test holds the names it relies on.
+//! And one thing that it leaves half done when it is killed: it notes a table before it makes the table's data, in two
+//! commits. Between them the table is known, cannot be used and cannot be made again.
+//!
+//! This reaches into dynoxide's private schema (`_tables`, `_stream_records`); tests hold the names it relies on.
 
 use super::{ENGINE, file};
 use crate::engines::EngineError;
@@ -26,14 +29,17 @@ pub(super) const STREAM_RETENTION_SECS: i64 = 24 * 60 * 60;
 pub(super) struct House(Arc<Mutex<Connection>>);
 
 impl House {
-    /// Opens the second connection and adds the index. Dynoxide must have made its tables before.
+    /// Opens the second connection, forgets tables whose making was broken off (nobody was told that they exist), and adds
+    /// the index. Dynoxide must have made its own tables before, and have looked at none of ours yet.
     pub(super) fn open(file: &Path) -> Result<House, EngineError> {
         let fail = |error| file::explain(ENGINE, file, error);
         let connection = Connection::open(file).map_err(fail)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
         connection
             .execute_batch(
-                "CREATE INDEX IF NOT EXISTS ix_stream_seq
+                "DELETE FROM _tables
+                 WHERE table_name NOT IN (SELECT name FROM sqlite_schema WHERE type = 'table');
+                 CREATE INDEX IF NOT EXISTS ix_stream_seq
                  ON _stream_records(table_name, CAST(sequence_number AS INTEGER));
                  PRAGMA synchronous = NORMAL;",
             )

@@ -132,6 +132,34 @@ async fn a_refused_single_write_carries_its_modelled_error() {
 }
 
 #[tokio::test]
+async fn a_table_whose_making_was_broken_off_can_be_made_and_the_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dynamodb.sqlite");
+    {
+        let (client, engine, task) = start(&file).await;
+        make_table(&client, "records").await;
+        make_table(&client, "half-made").await;
+        client
+            .put_item()
+            .table_name("records")
+            .item("pk", AttributeValue::S("a".into()))
+            .send()
+            .await
+            .unwrap();
+        // What a kill between dynoxide's two commits leaves.
+        engine.house.with(|connection| connection.execute_batch("DROP TABLE \"half-made\"").unwrap());
+        task.abort();
+    }
+    let (client, _engine, _task) = start(&file).await;
+    assert!(exists(&client, "a").await);
+    let names = client.list_tables().send().await.unwrap().table_names.unwrap();
+    assert_eq!(names, ["records"]);
+    make_table(&client, "half-made").await;
+    let item = AttributeValue::S("b".into());
+    client.put_item().table_name("half-made").item("pk", item).send().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_write_is_read_from_the_stream_and_old_stream_records_are_trimmed() {
     let folder = tempfile::tempdir().unwrap();
     let (client, engine, _task) = start(&folder.path().join("dynamodb.sqlite")).await;

@@ -1,7 +1,7 @@
-//! Keeps browsers away from the engines.
+//! Keeps browsers away from the endpoints that ask for no key: the engines and the control endpoint.
 //!
 //! Signatures are not verified locally, so without this a page of any site, open in a browser on this machine,
-//! could read and write the tables: directly (its requests carry `Origin`) or by a name of its own that resolves
+//! could read and write the tables and switch mappings: directly (its requests carry `Origin`) or by a name of its own that resolves
 //! to 127.0.0.1 (its requests carry a foreign `Host`). SDKs and command-line tools send neither.
 
 use axum::{
@@ -12,16 +12,16 @@ use axum::{
 };
 
 /// Answers 403 to requests of browsers and of foreign names, passes on the rest.
-pub(super) async fn refuse_browsers(request: Request, next: Next) -> Response {
+pub(crate) async fn refuse_browsers(request: Request, next: Next) -> Response {
     if request.headers().contains_key(header::ORIGIN) {
-        return refusal("requests of web pages (with an Origin header) are refused by the local engines");
+        return refusal("requests of web pages (with an Origin header) are refused here");
     }
     let host = match request.headers().get(header::HOST) {
         Some(value) => value.to_str().ok(),
         None => request.uri().authority().map(|authority| authority.as_str()),
     };
     if !host.is_some_and(is_ours) {
-        return refusal("the local engines answer to 127.0.0.1 and localhost only");
+        return refusal("this endpoint answers to 127.0.0.1 and localhost only");
     }
     next.run(request).await
 }
