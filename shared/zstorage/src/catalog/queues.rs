@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use domain::{Queue, QueueId, QueueName, WorkerMode};
+use domain::{Queue, QueueId, QueueName};
 
 use super::{Catalog, CatalogError, name_contains, queue_item};
 use crate::item::{Reader, Writer, number, text};
@@ -12,15 +12,15 @@ use crate::{Cursor, Page, StoreError};
 enum Guard {
     /// A name belongs to one queue.
     Name(String),
-    /// An SQS queue that our worker receives from belongs to one registration: two would share its messages unseen.
+    /// An SQS queue that our own role uses belongs to one registration: a second would be a way around the scopes and
+    /// the schema of the first, and two workers would share its messages unseen.
     Arn(String),
 }
 
 impl Guard {
     fn all(queue: &Queue) -> Vec<Guard> {
         let name = Guard::Name(queue.name.to_string());
-        let arn =
-            queue.sqs().filter(|_| queue.worker == WorkerMode::Attached).map(|place| Guard::Arn(place.arn()));
+        let arn = queue.sqs().filter(|_| queue.credentials.is_none()).map(|place| Guard::Arn(place.arn()));
         [Some(name), arn].into_iter().flatten().collect()
     }
 
@@ -93,7 +93,7 @@ impl Catalog {
         self.by_guard(&Guard::Name(name.to_string()), known).await
     }
 
-    /// The queue whose worker receives from the SQS queue `arn`, known as it was at most 10 s ago.
+    /// The registration of the SQS queue `arn` that our own role uses, known as it was at most 10 s ago.
     ///
     /// # Errors
     /// The store's alone; that there is none is `None`.

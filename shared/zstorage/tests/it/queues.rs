@@ -1,4 +1,4 @@
-use domain::{Queue, QueueId, QueueName, WorkerMode};
+use domain::{Queue, QueueId, QueueName, Sealed, WorkerMode};
 use futures::future::join_all;
 use zstorage::{CatalogError, Cursor, create_tables};
 
@@ -39,26 +39,36 @@ async fn of_100_parallel_creates_with_one_name_exactly_one_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_sqs_queue_has_one_worker_and_any_number_of_other_registrations() {
+async fn one_sqs_queue_of_our_own_role_has_one_registration() {
     let house = House::new().await;
     let catalog = house.catalog();
     let first = queue("orders");
     catalog.create_queue(&first).await.unwrap();
-    let second = Queue { name: name("orders-too"), destination: first.destination.clone(), ..queue("x") };
-    let refused = catalog.create_queue(&second).await.unwrap_err();
-    assert!(matches!(refused, CatalogError::Taken { field: "url" }), "{refused:?}");
-    // Nothing of the refused one is left: its name is free.
-    let second = Queue { worker: WorkerMode::None, ..second };
-    catalog.create_queue(&second).await.unwrap();
     let arn = first.sqs().unwrap().arn();
+    for worker in [WorkerMode::Attached, WorkerMode::None] {
+        let second =
+            Queue { name: name("orders-too"), destination: first.destination.clone(), worker, ..queue("x") };
+        let refused = catalog.create_queue(&second).await.unwrap_err();
+        assert!(matches!(refused, CatalogError::Taken { field: "url" }), "{refused:?}");
+    }
+    // Who has credentials of that queue's owner needs none of our rights. Nothing of the refused ones is left: the name is free.
+    let sealed = Some(Sealed(vec![1]));
+    let foreign = Queue {
+        name: name("orders-too"),
+        destination: first.destination.clone(),
+        credentials: sealed,
+        worker: WorkerMode::None,
+        ..queue("x")
+    };
+    catalog.create_queue(&foreign).await.unwrap();
     assert_eq!(catalog.queue_by_arn(&arn).await.unwrap().unwrap().id, first.id);
-    let attached = Queue { worker: WorkerMode::Attached, ..second.clone() };
-    let refused = catalog.update_queue(&second, &attached).await.unwrap_err();
+    let ours = Queue { credentials: None, ..foreign.clone() };
+    let refused = catalog.update_queue(&foreign, &ours).await.unwrap_err();
     assert!(matches!(refused, CatalogError::Taken { field: "url" }), "{refused:?}");
-    // Once the first lets go, the second may.
-    catalog.update_queue(&first, &Queue { worker: WorkerMode::None, ..first.clone() }).await.unwrap();
-    catalog.update_queue(&second, &attached).await.unwrap();
-    assert_eq!(house.catalog().queue_by_arn(&arn).await.unwrap().unwrap().id, second.id);
+    // Once the first is gone, the second may.
+    catalog.delete_queue(&first).await.unwrap();
+    catalog.update_queue(&foreign, &ours).await.unwrap();
+    assert_eq!(house.catalog().queue_by_arn(&arn).await.unwrap().unwrap().id, foreign.id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +140,8 @@ async fn a_rename_frees_the_old_name_and_takes_the_new_one_or_does_nothing() {
     let renamed = catalog.update_queue(&old, &Queue { name: name("sales"), ..old.clone() }).await.unwrap();
     assert_eq!(catalog.queue_by_name(&name("sales")).await.unwrap().unwrap().id, old.id);
     assert!(catalog.queue_by_name(&name("orders")).await.unwrap().is_none());
-    let heir = Queue { worker: WorkerMode::None, ..queue("orders") };
+    // The SQS queue keeps its own name, so an heir of the old name stands elsewhere.
+    let heir = Queue { destination: queue("orders-2").destination, ..queue("orders") };
     catalog.create_queue(&heir).await.unwrap();
     // A stale copy neither changes nor deletes.
     assert!(matches!(catalog.update_queue(&old, &old).await, Err(CatalogError::Conflict)));
