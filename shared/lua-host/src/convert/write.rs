@@ -52,7 +52,11 @@ impl Writer<'_> {
             Value::LightUserData(pointer) if pointer.0.is_null() => self.push("null"),
             Value::Boolean(true) => self.push("true"),
             Value::Boolean(false) => self.push("false"),
-            Value::Integer(integer) => self.push(&integer.to_string()),
+            // A whole number read from a table arrives as an integer, but a float it was.
+            Value::Integer(integer) => match plain_integer(*integer as f64) {
+                Some(text) if integer.unsigned_abs() as f64 > MAX_SAFE_INTEGER => self.push(&text),
+                _ => self.push(&integer.to_string()),
+            },
             Value::Number(number) => self.number(*number),
             Value::String(text) => {
                 let text = text.to_str().map_err(|_| ConvertError::new("is a string that is not UTF-8"))?;
