@@ -27,7 +27,7 @@ pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};
 pub use letter::{Letter, LetterOrigin, LetterState};
 pub use name::{HandlerName, QueueName};
 pub use outcome::{DeadReason, Outcome};
-pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json};
+pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json, handler_field};
 pub use queue::{
     BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue,
     QueueState, Sealed, SqsQueue, WorkerMode,

@@ -71,22 +71,26 @@ impl Payload {
     }
 }
 
-/// The top-level field `handler` of a JSON object; `None` where there is none or the body is no object.
-fn handler_of(text: &str) -> Result<Option<HandlerName>, Fault> {
+/// The top-level field `handler` of a JSON text, whatever it holds; `None` where it is absent or null, or the text is no
+/// JSON object.
+pub fn handler_field(text: &str) -> Option<serde_json::Value> {
     #[derive(serde::Deserialize)]
     struct Head {
         handler: Option<serde_json::Value>,
     }
     // serde would read an array into the struct, too, by position.
     if !text.trim_start().starts_with('{') {
-        return Ok(None);
+        return None;
     }
-    match serde_json::from_str::<Head>(text) {
-        Ok(Head { handler: Some(serde_json::Value::String(name)) }) => HandlerName::parse(&name).map(Some),
-        Ok(Head { handler: Some(serde_json::Value::Null) | None }) | Err(_) => Ok(None),
-        Ok(Head { handler: Some(_) }) => {
-            Err(Fault::new("handler", "type", "the handler's name must be a string"))
-        }
+    serde_json::from_str::<Head>(text).ok()?.handler.filter(|handler| !handler.is_null())
+}
+
+/// The handler that a body asks for, or what is wrong with how it asks.
+fn handler_of(text: &str) -> Result<Option<HandlerName>, Fault> {
+    match handler_field(text) {
+        None => Ok(None),
+        Some(serde_json::Value::String(name)) => HandlerName::parse(&name).map(Some),
+        Some(_) => Err(Fault::new("handler", "type", "the handler's name must be a string")),
     }
 }
 

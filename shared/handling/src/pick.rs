@@ -1,6 +1,6 @@
 //! Which handler a message gets.
 
-use domain::{DeadReason, HandlerName, check_json};
+use domain::{DeadReason, HandlerName, check_json, handler_field};
 use lua_host::Bundle;
 use serde_json::Value;
 
@@ -44,23 +44,15 @@ pub(crate) fn pick<'b>(
     }
 }
 
-/// Reads the field `handler` of `body`, which is JSON.
+/// What `body`, which is JSON, asks for.
 fn asked(body: &str) -> Asked {
-    #[derive(serde::Deserialize)]
-    struct Head {
-        handler: Option<Value>,
-    }
-    // serde would read an array into the struct, too, by position.
-    if !body.trim_start().starts_with('{') {
-        return Asked::Nothing;
-    }
-    match serde_json::from_str(body) {
-        Ok(Head { handler: None | Some(Value::Null) }) | Err(_) => Asked::Nothing,
-        Ok(Head { handler: Some(Value::String(name)) }) => match HandlerName::parse(&name) {
+    match handler_field(body) {
+        None => Asked::Nothing,
+        Some(Value::String(name)) => match HandlerName::parse(&name) {
             Ok(_) => Asked::Handler(name),
             Err(_) => Asked::Nonsense(format!("{:?}", name.chars().take(80).collect::<String>())),
         },
-        Ok(Head { handler: Some(other) }) => Asked::Nonsense(other.to_string().chars().take(80).collect()),
+        Some(other) => Asked::Nonsense(other.to_string().chars().take(80).collect()),
     }
 }
 

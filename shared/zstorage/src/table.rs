@@ -156,7 +156,6 @@ impl Table {
     }
 
     fn wire(&self, action: Action) -> TransactWriteItem {
-        let some = |map: HashMap<String, String>| (!map.is_empty()).then_some(map);
         let wire = TransactWriteItem::builder();
         match action {
             Action::Put(item, condition) => {
@@ -166,9 +165,7 @@ impl Table {
                     .set_item(Some(item))
                     .set_condition_expression((!condition.text.is_empty()).then_some(condition.text))
                     .set_expression_attribute_names(some(condition.names))
-                    .set_expression_attribute_values(
-                        (!condition.values.is_empty()).then_some(condition.values),
-                    );
+                    .set_expression_attribute_values(some(condition.values));
                 wire.put(put.build().expect("table and item are set"))
             }
             Action::Update { pk, sk, update, condition } => {
@@ -182,7 +179,7 @@ impl Table {
                     .update_expression(update.text)
                     .condition_expression(condition.text)
                     .set_expression_attribute_names(some(names))
-                    .set_expression_attribute_values((!values.is_empty()).then_some(values));
+                    .set_expression_attribute_values(some(values));
                 wire.update(update.build().expect("table, key and update are set"))
             }
             Action::Delete { pk, sk, condition } => {
@@ -191,9 +188,7 @@ impl Table {
                     .set_key(Some(key(&pk, &sk)))
                     .condition_expression(condition.text)
                     .set_expression_attribute_names(some(condition.names))
-                    .set_expression_attribute_values(
-                        (!condition.values.is_empty()).then_some(condition.values),
-                    );
+                    .set_expression_attribute_values(some(condition.values));
                 wire.delete(delete.build().expect("table and key are set"))
             }
             Action::Check { pk, sk, condition } => {
@@ -202,14 +197,17 @@ impl Table {
                     .set_key(Some(key(&pk, &sk)))
                     .condition_expression(condition.text)
                     .set_expression_attribute_names(some(condition.names))
-                    .set_expression_attribute_values(
-                        (!condition.values.is_empty()).then_some(condition.values),
-                    );
+                    .set_expression_attribute_values(some(condition.values));
                 wire.condition_check(check.build().expect("table, key and condition are set"))
             }
         }
         .build()
     }
+}
+
+/// An attribute map as the API takes it: left out rather than empty, which DynamoDB refuses.
+fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
+    (!map.is_empty()).then_some(map)
 }
 
 /// Which sort keys of a partition: from `from` on, and behind `after` if a page came before.
