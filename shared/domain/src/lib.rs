@@ -5,34 +5,48 @@
 //! changes what is stored.
 
 mod backoff;
+mod causes;
 mod clock;
+mod decimal;
 mod fault;
 mod id;
 mod key;
 mod letter;
 mod name;
+mod on_demand;
 mod outcome;
 mod payload;
 mod queue;
+mod record;
 mod schema;
 mod scope;
 mod secret;
+mod table;
 mod text;
 
 pub use backoff::Backoff;
+pub use causes::causes;
 pub use clock::Clock;
+pub use decimal::{Decimal, DecimalError, MAX_DECIMAL_DIGITS};
 pub use fault::{Fault, Faults};
 pub use id::{IdError, KeyId, MessageId, QueueId};
 pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};
 pub use letter::{Letter, LetterOrigin, LetterState};
 pub use name::{HandlerName, QueueName};
+pub use on_demand::OnDemand;
 pub use outcome::{DeadReason, Outcome};
 pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json, handler_field};
 pub use queue::{
     BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue,
     QueueState, Sealed, SqsQueue, WorkerMode,
 };
+pub use record::{RawFields, Record, RecordId, RecordIdError, Value, Values};
 pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, PayloadSchema};
 pub use scope::{Names, Scope, ScopeError, Scopes};
 pub use secret::Secret;
+pub use table::{
+    ApiName, DEFAULT_BUCKETS, Field, FieldId, FieldKind, FormulaResult, Index, IndexId, IndexState,
+    MAX_BUCKETS, MAX_FIELDS, MAX_INDEX_FIELDS, MAX_INDEXES, MAX_RULES, NumberRules, Operation, Operations,
+    Rule, Table, TablePage, TablePrefix, TableState, TextRules,
+};
 pub use text::{ascii_json, forbidden_character};

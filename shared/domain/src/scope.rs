@@ -10,11 +10,11 @@ pub enum Scope {
     /// `*`: everything, and the right to grant anything.
     Everything,
     /// `queue:publish:NAME` or `queue:publish:*`: put messages on a queue.
-    QueuePublish(Names),
+    QueuePublish(Names<QueueName>),
     /// `queue:read:NAME` or `queue:read:*`: see a queue's settings and health.
-    QueueRead(Names),
+    QueueRead(Names<QueueName>),
     /// `queue:write:NAME` or `queue:write:*`: register, change, pause, resume and delete a queue.
-    QueueWrite(Names),
+    QueueWrite(Names<QueueName>),
     /// `dead-letter:read`: see dead letters, their payloads and logs.
     DeadLetterRead,
     /// `key:read`: list API keys.
@@ -25,11 +25,11 @@ pub enum Scope {
 
 /// Which names a scope is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Names {
+pub enum Names<N> {
     /// `*`
     Any,
-    /// Exactly this queue.
-    One(QueueName),
+    /// Exactly this one.
+    One(N),
 }
 
 /// A text that is not a scope.
@@ -39,8 +39,8 @@ pub enum Names {
 )]
 pub struct ScopeError(String);
 
-impl Names {
-    fn covers(&self, asked: &Names) -> bool {
+impl<N: PartialEq> Names<N> {
+    fn covers(&self, asked: &Names<N>) -> bool {
         *self == Names::Any || self == asked
     }
 }
@@ -73,7 +73,7 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Names {
+impl<N: fmt::Display> fmt::Display for Names<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Names::Any => f.write_str("*"),
