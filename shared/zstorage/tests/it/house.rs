@@ -37,22 +37,41 @@ pub(crate) struct House {
 }
 
 pub(crate) fn client_of(endpoint: String) -> Client {
+    client_as("test", endpoint)
+}
+
+/// The real SDK, as `caller`. DynamoDB Local keeps a database of its own for each access key id.
+fn client_as(caller: &str, endpoint: String) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .credentials_provider(Credentials::new(caller, "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http());
     Client::from_conf(config.build())
 }
 
+/// Where AWS's own DynamoDB Local listens, if these tests are to run against it: `tests/engines/with-dynamodb-local` says.
+#[allow(clippy::disallowed_methods, reason = "a test's own setting is no configuration of ours")]
+fn second_opinion() -> Option<String> {
+    std::env::var("QUEUELINK_DYNAMODB_LOCAL").ok()
+}
+
+/// The embedded engine, in memory, for one test. It ends with the test's runtime.
+async fn embedded() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let database = dynoxide::Database::memory().unwrap();
+    tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+    endpoint
+}
+
 impl House {
     pub(crate) async fn new() -> House {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let database = dynoxide::Database::memory().unwrap();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
-        let client = client_of(endpoint);
+        let client = match second_opinion() {
+            Some(endpoint) => client_as(&key_id().to_string(), endpoint),
+            None => client_of(embedded().await),
+        };
         create_tables(&client, "catalog", "messages").await.unwrap();
         House { client, hands: Hands::new() }
     }
