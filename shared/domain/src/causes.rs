@@ -1,6 +1,7 @@
 use std::error::Error;
 
-/// An error and its causes on one line, nothing twice, for a line of the log or of the terminal.
+/// An error and its causes on one line, nothing twice, for a line of the log or of the terminal. Only sentences: an AWS
+/// SDK's own long form would show what was sent and answered too.
 pub fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

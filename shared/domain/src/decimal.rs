@@ -8,7 +8,7 @@ use bigdecimal::{BigDecimal, Signed, ToPrimitive, Zero};
 pub const MAX_DECIMAL_DIGITS: u64 = 38;
 
 /// The largest power of ten, either way.
-const MAX_MAGNITUDE: i64 = 125;
+const MAX_MAGNITUDE: u64 = 125;
 
 /// A decimal number that is kept exactly, from the caller's text to the table and back: at most 38 significant digits, within
 /// 10^-125 to 10^125. Equal numbers are equal and written alike: `1.50` is `1.5`.
@@ -53,7 +53,28 @@ impl Decimal {
         }
         let (_, scale) = number.as_bigint_and_exponent();
         let magnitude = i64::try_from(digits).unwrap_or(i64::MAX).saturating_sub(scale).saturating_sub(1);
-        if magnitude.abs() > MAX_MAGNITUDE { Err(DecimalError::OutOfRange) } else { Ok(Decimal(number)) }
+        if magnitude.unsigned_abs() > MAX_MAGNITUDE {
+            Err(DecimalError::OutOfRange)
+        } else {
+            Ok(Decimal(number))
+        }
+    }
+
+    /// A number of few digits, as most are, without the detour over big ones: JSON may have a hundred thousand of them.
+    fn short(negative: bool, whole: &str, fraction: &str) -> Option<Decimal> {
+        if whole.len() + fraction.len() > 18 {
+            return None;
+        }
+        let digit = |number: i64, digit: u8| number * 10 + i64::from(digit - b'0');
+        let mut number = whole.bytes().chain(fraction.bytes()).fold(0, digit);
+        let mut scale = i64::try_from(fraction.len()).ok()?;
+        while number != 0 && number % 10 == 0 {
+            (number, scale) = (number / 10, scale - 1);
+        }
+        match number {
+            0 => Some(Decimal::zero()),
+            _ => Some(Decimal(BigDecimal::new(BigInt::from(if negative { -number } else { number }), scale))),
+        }
     }
 
     /// The sum, exact.
@@ -148,8 +169,15 @@ impl FromStr for Decimal {
         if !digits(whole) || !fraction.is_none_or(digits) || !exponent_fits {
             return Err(DecimalError::Form);
         }
+        if exponent.is_none()
+            && let Some(short) = Decimal::short(text.starts_with('-'), whole, fraction.unwrap_or_default())
+        {
+            return Ok(short);
+        }
         // Before the big number is made: 1e999999999 must not be written out.
-        if text.len() > 400 || exponent.is_some_and(|e| e.parse::<i64>().map_or(true, |e| e.abs() > 1000)) {
+        if text.len() > 400
+            || exponent.is_some_and(|e| e.parse::<i64>().map_or(true, |e| e.unsigned_abs() > 1000))
+        {
             return Err(DecimalError::OutOfRange);
         }
         Decimal::kept(text.parse().map_err(|_| DecimalError::Form)?)
@@ -198,6 +226,7 @@ mod tests {
         check("1e126", Err(DecimalError::OutOfRange));
         check("1e-126", Err(DecimalError::OutOfRange));
         check("1e999999999999", Err(DecimalError::OutOfRange));
+        check("1e-9223372036854775808", Err(DecimalError::OutOfRange));
         for wrong in
             ["", "-", "+1", ".5", "5.", "1e", "0x1", "1_0", " 1", "1 ", "NaN", "inf", "1.2.3", "--1", "１"]
         {
@@ -228,6 +257,13 @@ mod tests {
             let read = decimal(&text);
             prop_assert_eq!(decimal(&read.to_string()), read.clone());
             prop_assert_eq!(read.negate().negate(), read);
+        }
+
+        #[test]
+        fn a_short_number_is_the_same_as_by_the_long_way(text in "-?[0-9]{1,12}(\\.[0-9]{1,8})?") {
+            let long: Decimal = format!("{text}e0").parse().unwrap();
+            let short = decimal(&text);
+            prop_assert_eq!((short.to_string(), short.parts()), (long.to_string(), long.parts()));
         }
 
         #[test]

@@ -69,9 +69,16 @@ impl Faults {
         self.0.len() >= MAX_FAULTS
     }
 
-    /// Keeps the value of `result`, or its fault; for checking several fields and naming every fault at once.
+    /// Keeps the value of `result`, or its fault, unless 32 stand here already; for checking several fields and naming every
+    /// fault at once.
     pub fn take<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
-        result.map_err(|fault| self.0.push(fault)).ok()
+        result
+            .map_err(|fault| {
+                if !self.are_many() {
+                    self.0.push(fault)
+                }
+            })
+            .ok()
     }
 
     /// Whether nothing was found.

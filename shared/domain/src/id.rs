@@ -69,6 +69,10 @@ id!(
     /// An API key (its public half).
     KeyId, "0AK", "key"
 );
+id!(
+    /// A job: work on many records that goes on in slices.
+    JobId, "0AJ", "job"
+);
 
 #[cfg(test)]
 mod tests {

@@ -8,13 +8,17 @@ mod backoff;
 mod causes;
 mod clock;
 mod decimal;
+pub mod expression;
 mod fault;
+mod filter;
 mod id;
+mod job;
 mod key;
 mod letter;
 mod name;
 mod on_demand;
 mod outcome;
+mod package;
 mod payload;
 mod queue;
 mod record;
@@ -22,19 +26,31 @@ mod schema;
 mod scope;
 mod secret;
 mod table;
+mod table_schema;
 mod text;
 
 pub use backoff::Backoff;
 pub use causes::causes;
 pub use clock::Clock;
 pub use decimal::{Decimal, DecimalError, MAX_DECIMAL_DIGITS};
+pub use expression::{
+    EvaluationError, Expression, ExpressionFault, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH, ResultKind,
+    Scene,
+};
 pub use fault::{Fault, Faults};
-pub use id::{IdError, KeyId, MessageId, QueueId};
+pub use filter::{CompareOp, Condition, Conjunct, Filter};
+pub use id::{IdError, JobId, KeyId, MessageId, QueueId};
+pub use job::{Job, JobKind, JobState};
 pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};
 pub use letter::{Letter, LetterOrigin, LetterState};
 pub use name::{HandlerName, QueueName};
 pub use on_demand::OnDemand;
 pub use outcome::{DeadReason, Outcome};
+pub use package::{
+    MAX_ACTIVE_PACKAGES, MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, MAX_PACKAGE_SECRETS, PACKAGE_SETTINGS,
+    Package, PackageFile, PackageFiles, PackageName, PackageSet, PackageSettings, Release, SecretName,
+    package_file_path,
+};
 pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json, handler_field};
 pub use queue::{
     BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue,
@@ -49,4 +65,5 @@ pub use table::{
     MAX_BUCKETS, MAX_FIELDS, MAX_INDEX_FIELDS, MAX_INDEXES, MAX_RULES, NumberRules, Operation, Operations,
     Rule, Table, TablePage, TablePrefix, TableState, TextRules,
 };
+pub use table_schema::{Clear, TableSchema, fold};
 pub use text::{ascii_json, forbidden_character};

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 type Make<T> = Box<dyn FnOnce() -> T + Send>;
@@ -13,9 +14,13 @@ impl<T> OnDemand<T> {
     pub fn new(make: impl FnOnce() -> T + Send + 'static) -> OnDemand<T> {
         OnDemand(Arc::new(LazyLock::new(Box::new(make))))
     }
+}
 
-    /// It, made now if it never was.
-    pub fn get(&self) -> &T {
+/// Makes it, if it never was.
+impl<T> Deref for OnDemand<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
         &self.0
     }
 }
@@ -51,7 +56,7 @@ mod tests {
         let first = OnDemand::new(move || count.fetch_add(1, Ordering::Relaxed));
         let second = first.clone();
         assert_eq!(made.load(Ordering::Relaxed), 0);
-        assert_eq!((*second.get(), *first.get(), *second.get()), (0, 0, 0));
+        assert_eq!((*second, *first, *second), (0, 0, 0));
         assert_eq!(made.load(Ordering::Relaxed), 1);
     }
 }

@@ -15,7 +15,7 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024 - 2048;
 const MAX_DIGITS: usize = 38;
 
 /// The largest power of ten, either way, of a number that is kept.
-const MAX_EXPONENT: i64 = 125;
+const MAX_EXPONENT: u64 = 125;
 
 /// A message's body: JSON that arrives byte for byte as it was sent, and that every engine and handler can keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -220,7 +220,7 @@ fn number_is_kept(number: &[u8]) -> Result<(), String> {
     }
     // Where the first significant digit stands, as a power of ten.
     let magnitude = exponent.saturating_add(digits.len() as i64 - fraction as i64 - first as i64 - 1);
-    if magnitude.abs() > MAX_EXPONENT {
+    if magnitude.unsigned_abs() > MAX_EXPONENT {
         return Err(format!(
             "this number is beyond 10^{MAX_EXPONENT} or below 10^-{MAX_EXPONENT}. Send it as a string"
         ));
@@ -266,6 +266,7 @@ mod tests {
         check("1e126", &[("number-not-kept", "")]);
         check("1e-126", &[("number-not-kept", "")]);
         check("1e99999999999999999999", &[("number-not-kept", "")]);
+        check("1e-9223372036854775808", &[("number-not-kept", "")]);
         check("\"\u{FFFF}\"", &[("forbidden-character", "")]);
         check(r#"{"handler":7}"#, &[("type", "handler")]);
         check(r#"{"handler":null}"#, &[]);

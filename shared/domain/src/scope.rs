@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::QueueName;
+use crate::{ApiName, PackageName, QueueName};
 
 /// One right of an API key. **This list is whole**: a right that is not here does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +17,27 @@ pub enum Scope {
     QueueWrite(Names<QueueName>),
     /// `dead-letter:read`: see dead letters, their payloads and logs.
     DeadLetterRead,
+    /// `package:read:NAME` or `package:read:*`: see a package, its releases and their files, never its secrets.
+    PackageRead(Names<PackageName>),
+    /// `package:write:NAME` or `package:write:*`: release a package, choose its active release, set its secrets, delete it.
+    /// **Who writes a package runs code**: with the handlers' config, that package's secrets, and the workers' mail and network.
+    PackageWrite(Names<PackageName>),
+    /// `table:read:NAME` or `table:read:*`: see a table's fields, rules and indexes.
+    TableRead(Names<ApiName>),
+    /// `table:write:NAME` or `table:write:*`: make a table, change its design, delete it with all that is in it.
+    TableWrite(Names<ApiName>),
+    /// `record:read:NAME` or `record:read:*`: get and query a table's records, their encrypted texts masked.
+    RecordRead(Names<ApiName>),
+    /// `record:write:NAME` or `record:write:*`: create, change and delete a table's records.
+    RecordWrite(Names<ApiName>),
+    /// `record:clear:NAME` or `record:clear:*`: see encrypted texts in clear, wherever records may be read.
+    RecordClear(Names<ApiName>),
+    /// `page:read`: see the pages of the backoffice.
+    PageRead,
+    /// `page:write`: make, change and delete pages of the backoffice.
+    PageWrite,
+    /// `job:read`: see how far a job is.
+    JobRead,
     /// `key:read`: list API keys.
     KeyRead,
     /// `key:write`: create, rotate and revoke API keys, within the scopes of one's own.
@@ -35,7 +56,7 @@ pub enum Names<N> {
 /// A text that is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is not a scope: say *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *), dead-letter:read, key:read or key:write"
+    "'{0}' is not a scope: say *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *), dead-letter:read, package:read:NAME, package:write:NAME, table:read:NAME, table:write:NAME, record:read:NAME, record:write:NAME, record:clear:NAME, page:read, page:write, job:read, key:read or key:write"
 )]
 pub struct ScopeError(String);
 
@@ -61,6 +82,31 @@ impl Scope {
         Scope::QueueWrite(Names::One(queue.clone()))
     }
 
+    /// The right to see one table's design.
+    pub fn table_read(table: &ApiName) -> Scope {
+        Scope::TableRead(Names::One(table.clone()))
+    }
+
+    /// The right to change one table's design.
+    pub fn table_write(table: &ApiName) -> Scope {
+        Scope::TableWrite(Names::One(table.clone()))
+    }
+
+    /// The right to read one table's records.
+    pub fn record_read(table: &ApiName) -> Scope {
+        Scope::RecordRead(Names::One(table.clone()))
+    }
+
+    /// The right to write one table's records.
+    pub fn record_write(table: &ApiName) -> Scope {
+        Scope::RecordWrite(Names::One(table.clone()))
+    }
+
+    /// The right to see one table's encrypted texts in clear.
+    pub fn record_clear(table: &ApiName) -> Scope {
+        Scope::RecordClear(Names::One(table.clone()))
+    }
+
     /// Whether a key with this scope may do what `asked` names.
     pub fn covers(&self, asked: &Scope) -> bool {
         match (self, asked) {
@@ -68,6 +114,13 @@ impl Scope {
             (Scope::QueuePublish(mine), Scope::QueuePublish(names))
             | (Scope::QueueRead(mine), Scope::QueueRead(names))
             | (Scope::QueueWrite(mine), Scope::QueueWrite(names)) => mine.covers(names),
+            (Scope::PackageRead(mine), Scope::PackageRead(names))
+            | (Scope::PackageWrite(mine), Scope::PackageWrite(names)) => mine.covers(names),
+            (Scope::TableRead(mine), Scope::TableRead(names))
+            | (Scope::TableWrite(mine), Scope::TableWrite(names))
+            | (Scope::RecordRead(mine), Scope::RecordRead(names))
+            | (Scope::RecordWrite(mine), Scope::RecordWrite(names))
+            | (Scope::RecordClear(mine), Scope::RecordClear(names)) => mine.covers(names),
             (mine, asked) => mine == asked,
         }
     }
@@ -90,6 +143,16 @@ impl fmt::Display for Scope {
             Scope::QueueRead(names) => write!(f, "queue:read:{names}"),
             Scope::QueueWrite(names) => write!(f, "queue:write:{names}"),
             Scope::DeadLetterRead => f.write_str("dead-letter:read"),
+            Scope::PackageRead(names) => write!(f, "package:read:{names}"),
+            Scope::PackageWrite(names) => write!(f, "package:write:{names}"),
+            Scope::TableRead(names) => write!(f, "table:read:{names}"),
+            Scope::TableWrite(names) => write!(f, "table:write:{names}"),
+            Scope::RecordRead(names) => write!(f, "record:read:{names}"),
+            Scope::RecordWrite(names) => write!(f, "record:write:{names}"),
+            Scope::RecordClear(names) => write!(f, "record:clear:{names}"),
+            Scope::PageRead => f.write_str("page:read"),
+            Scope::PageWrite => f.write_str("page:write"),
+            Scope::JobRead => f.write_str("job:read"),
             Scope::KeyRead => f.write_str("key:read"),
             Scope::KeyWrite => f.write_str("key:write"),
         }
@@ -104,6 +167,14 @@ impl FromStr for Scope {
             "*" => Ok(Names::Any),
             name => QueueName::parse(name).map(Names::One).map_err(|_| error()),
         };
+        let packages = |name: &str| match name {
+            "*" => Ok(Names::Any),
+            name => PackageName::parse(name).map(Names::One).map_err(|_| error()),
+        };
+        let tables = |name: &str| match name {
+            "*" => Ok(Names::Any),
+            name => ApiName::parse(name).map(Names::One).map_err(|_| error()),
+        };
         let parts: Vec<&str> = text.split(':').collect();
         match parts[..] {
             ["*"] => Ok(Scope::Everything),
@@ -111,6 +182,16 @@ impl FromStr for Scope {
             ["queue", "read", name] => names(name).map(Scope::QueueRead),
             ["queue", "write", name] => names(name).map(Scope::QueueWrite),
             ["dead-letter", "read"] => Ok(Scope::DeadLetterRead),
+            ["package", "read", name] => packages(name).map(Scope::PackageRead),
+            ["package", "write", name] => packages(name).map(Scope::PackageWrite),
+            ["table", "read", name] => tables(name).map(Scope::TableRead),
+            ["table", "write", name] => tables(name).map(Scope::TableWrite),
+            ["record", "read", name] => tables(name).map(Scope::RecordRead),
+            ["record", "write", name] => tables(name).map(Scope::RecordWrite),
+            ["record", "clear", name] => tables(name).map(Scope::RecordClear),
+            ["page", "read"] => Ok(Scope::PageRead),
+            ["page", "write"] => Ok(Scope::PageWrite),
+            ["job", "read"] => Ok(Scope::JobRead),
             ["key", "read"] => Ok(Scope::KeyRead),
             ["key", "write"] => Ok(Scope::KeyWrite),
             _ => Err(error()),
@@ -176,6 +257,19 @@ mod tests {
         check("queue:publish:a", "queue:publish:*", false);
         check("queue:publish:*", "queue:read:a", false);
         check("queue:write:*", "queue:publish:a", false);
+        check("package:read:*", "package:read:shop", true);
+        check("package:write:shop", "package:write:shop", true);
+        check("package:write:shop", "package:write:other", false);
+        check("package:write:*", "package:read:shop", false);
+        check("queue:write:*", "package:write:shop", false);
+        check("table:write:*", "table:write:Student", true);
+        check("table:write:Student", "table:read:Student", false);
+        check("record:read:Student", "record:read:Student", true);
+        check("record:read:Student", "record:read:Teacher", false);
+        check("record:read:*", "record:clear:Student", false);
+        check("record:write:*", "record:read:Student", false);
+        check("page:write", "page:read", false);
+        check("job:read", "job:read", true);
         check("key:write", "key:read", false);
         check("queue:publish:*", "*", false);
     }
@@ -189,6 +283,11 @@ mod tests {
             "queue:publish:",
             "queue:publish:a:b",
             "queue:publish:a b",
+            "package:write",
+            "package:write:a.b",
+            "table:read:a-b",
+            "record:clear",
+            "page:read:a",
             "KEY:READ",
             "**",
         ] {

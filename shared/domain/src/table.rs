@@ -350,6 +350,14 @@ impl ApiName {
     }
 }
 
+impl FromStr for ApiName {
+    type Err = Fault;
+
+    fn from_str(text: &str) -> Result<ApiName, Fault> {
+        ApiName::parse(text)
+    }
+}
+
 impl fmt::Display for ApiName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
