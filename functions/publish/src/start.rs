@@ -28,16 +28,10 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     reader.finish()?;
     let clock = Clock::system();
     let sealer = match sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: aws.kms(), key_id },
+        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
         Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
     };
-    let parts = aws.sqs_parts();
-    let queues = Queues::new(SqsConfig {
-        region: parts.region,
-        endpoint: parts.endpoint,
-        credentials: parts.credentials,
-        http_client: parts.http_client,
-    });
+    let queues = Queues::new(aws.sqs(SqsConfig::new)).ready_to_send();
     let catalog = Catalog::new(aws.dynamodb(), catalog, clock.clone());
     let messages = Messages::new(aws.dynamodb(), messages, clock.clone());
     let publisher = Publisher::new(messages, queues, sealer, clock.clone());

@@ -1,4 +1,4 @@
-//! `queue-admin`: the registry of queues over HTTP, with pause and resume, API keys, dead letters and health.
+//! `queue-admin`: the registry of queues over HTTP, with pause and resume, API keys, packages of handlers, dead letters and health.
 //!
 //! **A secret goes in and never comes out**: passwords are sealed before they are kept, and of API keys only a hash is.
 
@@ -6,8 +6,10 @@ mod changes;
 mod create;
 mod documents;
 mod health;
+mod jobs;
 mod keys;
 mod letters;
+mod packages;
 mod problems;
 mod queues;
 mod remove;
@@ -16,12 +18,12 @@ mod start;
 mod wanted;
 
 use api::BASE;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use domain::Clock;
 use queue::{Ages, Mappings, Queues};
 use serde_json::{Value, json};
-use zstorage::{Catalog, Messages, Sealer};
+use zstorage::{Catalog, Jobs, Messages, Sealer};
 
 pub use remove::RemoveError;
 pub use settings::Settings;
@@ -30,17 +32,19 @@ pub use start::{StartError, start};
 /// What the routes stand on.
 #[derive(Clone)]
 pub struct AdminState {
-    /// Queues and keys.
+    /// Queues, keys and packages.
     pub catalog: Catalog,
     /// Letters.
     pub messages: Messages,
+    /// How far jobs are.
+    pub jobs: Jobs,
     /// The queues themselves.
     pub queues: Queues,
     /// What feeds the worker.
     pub mappings: Mappings,
     /// How long the oldest message has waited.
     pub ages: Ages,
-    /// Seals foreign credentials.
+    /// Seals foreign credentials, and secrets of packages.
     pub sealer: Sealer,
     /// The time.
     pub clock: Clock,
@@ -62,6 +66,16 @@ pub fn router(state: AdminState) -> Router {
         .route(&at("/key/{id}"), get(keys::read).delete(keys::revoke))
         .route(&at("/key/{id}/rotate"), post(keys::rotate))
         .route(&at("/key/{id}/secret/previous"), delete(keys::drop_previous))
+        .route(&at("/package"), get(packages::list))
+        .route(&at("/package/{name}"), get(packages::read).delete(packages::remove))
+        .route(&at("/package/{name}/release"), post(packages::create_release))
+        .route(&at("/package/{name}/release/{n}"), get(packages::release))
+        .route(&at("/package/{name}/active"), put(packages::activate))
+        .route(
+            &at("/package/{name}/secret/{secret}"),
+            put(packages::set_secret).delete(packages::forget_secret),
+        )
+        .route(&at("/job/{id}"), get(jobs::read))
         .route(&at("/dead-letter/{message-id}"), get(letters::read))
         .with_state(state)
 }

@@ -24,7 +24,12 @@ impl Settings {
     /// Whether our own role may be used on `queue`: only on what belongs to this stack, or a caller could make our
     /// rights serve another's ends.
     pub(crate) fn is_ours(&self, queue: &SqsQueue) -> bool {
-        queue.account == self.account && queue.name.starts_with(&format!("{}-", self.stack))
+        let jobs = format!("{}-jobs", self.stack);
+        let dead_jobs = format!("{jobs}-dead");
+        // The jobs' queue is nobody's to register: our role sends there for its own ends.
+        queue.account == self.account
+            && queue.name.starts_with(&format!("{}-", self.stack))
+            && ![jobs, dead_jobs].contains(&queue.name)
     }
 
     /// Where a queue that we make lies; `None` = its name would be too long for SQS, or its dead-letter queue's.

@@ -3,7 +3,7 @@ use axum::Router;
 use bootstrap::{Aws, ConfigError, Environment, Sealing};
 use domain::Clock;
 use queue::{Ages, Mappings, Queues, SqsConfig};
-use zstorage::{Catalog, Messages, SealError, Sealer};
+use zstorage::{Catalog, Jobs, Messages, SealError, Sealer};
 
 use crate::{AdminState, Settings, router};
 
@@ -47,21 +47,16 @@ impl AdminState {
         reader.finish()?;
         let clock = Clock::system();
         let sealer = match sealing {
-            Sealing::Kms(key_id) => Sealer::Kms { client: aws.kms(), key_id },
+            Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
             Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
         };
-        let parts = aws.sqs_parts();
         Ok(AdminState {
             catalog: Catalog::new(aws.dynamodb(), catalog, clock.clone()),
+            jobs: Jobs::new(aws.dynamodb(), messages.clone(), clock.clone()),
             messages: Messages::new(aws.dynamodb(), messages, clock.clone()),
-            queues: Queues::new(SqsConfig {
-                region: parts.region,
-                endpoint: parts.endpoint,
-                credentials: parts.credentials,
-                http_client: parts.http_client,
-            }),
-            mappings: Mappings::new(aws.lambda(), worker),
-            ages: Ages::new(aws.cloudwatch()),
+            queues: Queues::new(aws.sqs(SqsConfig::new)),
+            mappings: Mappings::new(aws.on_demand(Aws::lambda), worker),
+            ages: Ages::new(aws.on_demand(Aws::cloudwatch)),
             sealer,
             clock,
             settings,

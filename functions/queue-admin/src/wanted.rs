@@ -346,6 +346,7 @@ mod tests {
         check("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "", &[("username", "required")]);
         check("https://sqs.eu-west-1.amazonaws.com/999999999999/ql-orders", "", &[("username", "required")]);
         check("https://sqs.eu-west-1.amazonaws.com/123456789012/qlx-orders", "", &[("username", "required")]);
+        check("https://sqs.eu-west-1.amazonaws.com/123456789012/ql-jobs", "", &[("username", "required")]);
         let foreign = r#","username":"AKIA","password":"secret""#;
         check("https://sqs.us-east-1.amazonaws.com/999999999999/orders.fifo", foreign, &[]);
         check(ours, &format!(r#"{foreign},"worker":"attached""#), &[("worker", "publish-only")]);

@@ -1,15 +1,18 @@
 //! The Lambda function `sqs-worker`. The same program, started again by itself, is the sandbox.
 
-use bootstrap::{Environment, init_tracing};
+use std::process::ExitCode;
+
+use bootstrap::{Environment, exit_code, init_tracing};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 
-fn main() -> Result<(), Error> {
+fn main() -> ExitCode {
     lua_host::sandbox_entry();
-    work()
+    exit_code(work())
 }
 
-#[tokio::main]
+/// On one thread: it waits for others. Handlers compute in the sandbox, hashes on threads of their own.
+#[tokio::main(flavor = "current_thread")]
 async fn work() -> Result<(), Error> {
     let environment = Environment::from_process();
     init_tracing(&environment)?;

@@ -1,13 +1,15 @@
 use std::path::PathBuf;
 
-use bootstrap::{Aws, ConfigError, Environment, Reader};
+use bootstrap::{Aws, ConfigError, Environment, Reader, Sealing};
 use domain::Clock;
 use egress::{FetchPolicy, Fetcher, Guard, Mailer, SmtpConfigError};
-use handling::{DEFAULT_CPU_BUDGET, Door, DoorParts, Handling, HandlingParts};
-use lua_host::{Bundle, BundleError, Sandbox, SandboxConfig, SandboxError};
+use handling::{
+    DEFAULT_CPU_BUDGET, Door, DoorParts, Handlers, HandlersError, HandlersParts, Handling, HandlingParts,
+};
+use lua_host::{Bundle, BundleError, SandboxConfig};
 use queue::{Queues, SqsConfig};
 use serde_json::{Value, json};
-use zstorage::{Catalog, Messages};
+use zstorage::{Catalog, Messages, SealError, Sealer};
 
 use crate::SqsWorker;
 
@@ -23,9 +25,12 @@ pub enum StartError {
     /// The handlers cannot be read or compiled.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The sandbox does not start.
+    /// The sandbox does not start, or what shipped cannot be used.
     #[error(transparent)]
-    Sandbox(#[from] SandboxError),
+    Handlers(#[from] HandlersError),
+    /// Secrets of packages could not be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// Our own program, which is the sandbox's too, cannot be found.
     #[error("the path of this program cannot be found, and the sandbox is the same program")]
     Program(#[source] std::io::Error),
@@ -37,13 +42,14 @@ struct Settings {
     catalog_table: String,
     messages_table: String,
     handlers: PathBuf,
+    sealing: Sealing,
     mail: Option<(String, String)>,
     handler_config: Value,
     allow_loopback: bool,
 }
 
 impl Settings {
-    /// `CATALOG_TABLE`, `MESSAGES_TABLE`, `HANDLERS_DIR`; `SMTP_URL` with `MAIL_FROM` (without them `mail.send` throws);
+    /// `CATALOG_TABLE`, `MESSAGES_TABLE`, `HANDLERS_DIR`; `KMS_KEY_ID` or `KEY_FILE` for the secrets of packages; `SMTP_URL` with `MAIL_FROM` (without them `mail.send` throws);
     /// `HANDLER_CONFIG`, a JSON object that handlers see as `context.config`; `ALLOW_LOOPBACK` on one's own machine.
     fn read(reader: &mut Reader<'_>) -> Settings {
         let mail = match (reader.optional("SMTP_URL"), reader.optional("MAIL_FROM")) {
@@ -65,6 +71,7 @@ impl Settings {
             catalog_table: reader.required("CATALOG_TABLE"),
             messages_table: reader.required("MESSAGES_TABLE"),
             handlers: reader.required("HANDLERS_DIR").into(),
+            sealing: reader.sealing(),
             mail,
             handler_config,
             allow_loopback: reader.switch("ALLOW_LOOPBACK", "true", "false"),
@@ -80,22 +87,27 @@ pub async fn start(environment: &Environment) -> Result<SqsWorker, StartError> {
     reader.finish()?;
     let bundle = Bundle::from_dir(&settings.handlers)?;
     let program = std::env::current_exe().map_err(StartError::Program)?;
-    let sandbox = Sandbox::start(SandboxConfig::new(program), bundle).await?;
+    let sealer = match settings.sealing {
+        Sealing::Kms(key_id) => Sealer::Kms { client: settings.aws.on_demand(Aws::kms), key_id },
+        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
+    };
     let loopback = settings.allow_loopback;
     let mailer = settings.mail.map(|(url, from)| Mailer::new(&url, &from, loopback)).transpose()?;
     let guard = Guard::internet().with_loopback(loopback);
     let fetcher = Fetcher::new(FetchPolicy { guard, ..FetchPolicy::default() });
-    let sqs = settings.aws.sqs_parts();
-    let queues = Queues::new(SqsConfig {
-        region: sqs.region,
-        endpoint: sqs.endpoint,
-        credentials: sqs.credentials,
-        http_client: sqs.http_client,
-    });
+    let queues = Queues::new(settings.aws.sqs(SqsConfig::new));
     let (dynamodb, clock) = (settings.aws.dynamodb(), Clock::system());
+    let catalog = Catalog::new(dynamodb.clone(), settings.catalog_table, clock.clone());
+    let handlers = Handlers::start(HandlersParts {
+        sandbox: SandboxConfig::new(program),
+        shipped: bundle,
+        catalog: catalog.clone(),
+        sealer,
+        clock: clock.clone(),
+    });
     let handling = Handling::new(HandlingParts {
-        sandbox,
-        catalog: Catalog::new(dynamodb.clone(), settings.catalog_table, clock.clone()),
+        handlers: handlers.await?,
+        catalog,
         messages: Messages::new(dynamodb, settings.messages_table, clock.clone()),
         queues: queues.clone(),
         door: Door::new(DoorParts { mailer, fetcher }),
@@ -126,6 +138,7 @@ mod tests {
             "CATALOG_TABLE",
             "MESSAGES_TABLE",
             "HANDLERS_DIR",
+            "KMS_KEY_ID",
             "MAIL_FROM",
             "HANDLER_CONFIG",
             "ALLOW_LOOPBACK",

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use domain::{BATCH_SIZE, Outcome, SqsQueue};
-use handling::Handling;
+use handling::{Handling, LiveHandlers};
 use queue::Queues;
 use serde_json::Value;
 use worker::{BatchReport, Delivery};
@@ -14,6 +14,12 @@ use crate::event::{Record, records};
 
 /// A record that cannot be read comes back after this many seconds, until the redrive policy takes it.
 const BROKEN_RECORD_SECS: u32 = 30;
+
+/// While no handlers could be loaded since the start, messages come back after this many seconds.
+const NO_HANDLERS_SECS: u32 = 5;
+
+/// Of a batch's time so much at most is spent on new releases, and a fifth of it; what takes longer goes on beside the batch.
+const MAX_LOOK: Duration = Duration::from_secs(2);
 
 /// The function: everything that lives longer than one batch.
 #[derive(Clone)]
@@ -46,12 +52,14 @@ impl SqsWorker {
     pub async fn handle(&self, event: Value, remaining: Duration) -> Result<SqsBatchResponse, EventError> {
         let budget = Budget::new(Instant::now(), remaining);
         let records = records(event)?;
+        // One set of handlers for the whole batch: it ends on those it began with.
+        let live = self.handling.handlers_for_batch((remaining / 5).min(MAX_LOOK)).await;
         let deliveries = records
             .iter()
             .map(|record| Delivery { id: record.id.clone(), group: record.group.clone(), message: record })
             .collect();
         let report = worker::run(deliveries, BATCH_SIZE, budget.start_by, |record| {
-            self.handle_record(record, &budget)
+            self.handle_record(live.as_deref(), record, &budget)
         })
         .await;
         self.set_visibilities(&records, &report, budget.answer_by).await;
@@ -61,7 +69,7 @@ impl SqsWorker {
     }
 
     /// Handles one record, within the batch's time.
-    async fn handle_record(&self, record: &Record, budget: &Budget) -> Outcome {
+    async fn handle_record(&self, live: Option<&LiveHandlers>, record: &Record, budget: &Budget) -> Outcome {
         let received = match &record.message {
             Ok(received) => received,
             Err(error) => {
@@ -69,7 +77,14 @@ impl SqsWorker {
                 return Outcome::Retry { after_secs: BROKEN_RECORD_SECS, strike: false };
             }
         };
-        let handled = self.handling.handle(received, budget.run_until);
+        let Some(live) = live else {
+            tracing::error!(
+                message.id = received.id(),
+                "no handlers are loaded yet, and a message comes back"
+            );
+            return Outcome::Retry { after_secs: NO_HANDLERS_SECS, strike: false };
+        };
+        let handled = self.handling.handle(live, received, budget.run_until);
         tokio::time::timeout_at(budget.settle_until.into(), handled).await.unwrap_or_else(|_| {
             tracing::error!(message.id = received.id(), "a message was not settled in time and comes back");
             Outcome::Retry { after_secs: worker::RETURN_SECS, strike: false }

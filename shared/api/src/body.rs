@@ -8,6 +8,15 @@ use crate::{Fields, Kind, Problem};
 /// No request body may be larger, bytes: the 4 MB of a batch and a margin for what stands around the payloads.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024 + 64 * 1024;
 
+/// No answer may be larger, counted by [`answer_bytes`]: Lambda gives out 6 MB.
+pub const MAX_ANSWER_BYTES: usize = 5_800_000;
+
+/// What JSON `text` takes of an answer: it leaves Lambda as a string in JSON, so its quotation marks and backslashes count
+/// twice.
+pub fn answer_bytes(text: &str) -> usize {
+    text.len() + text.bytes().filter(|b| matches!(b, b'"' | b'\\')).count()
+}
+
 /// A request's body, as it was sent.
 #[derive(Debug, Clone)]
 pub struct Body(pub Bytes);
@@ -44,6 +53,16 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
 }
 
 impl JsonObject {
+    /// The body as it was sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its JSON text as it was sent.
+    pub fn text(&self) -> Result<&str, Problem> {
+        Ok(text_of(&self.0)?)
+    }
+
     /// Its fields, to be taken out one by one.
     pub fn fields(&self) -> Result<Fields<'_>, Problem> {
         Ok(Fields::read(text_of(&self.0)?)?)

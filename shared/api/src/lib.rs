@@ -11,16 +11,20 @@ mod header;
 mod keys;
 mod path;
 mod problem;
+mod record;
 mod serve;
+mod tables;
 
-pub use body::{Body, JsonObject, MAX_REQUEST_BYTES};
+pub use body::{Body, JsonObject, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, answer_bytes};
 pub use caller::Caller;
 pub use fields::{Fields, Given};
 pub use header::header;
 pub use keys::Keys;
-pub use path::{PathText, QueryText};
+pub use path::{PathText, PathTexts, QueryText};
 pub use problem::{Kind, Problem};
+pub use record::{etag, record_document};
 pub use serve::serve;
+pub use tables::{TableScope, Tables};
 
 /// Every path of the API begins with it.
 pub const BASE: &str = "/api/v1/zstorage";

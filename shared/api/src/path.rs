@@ -20,6 +20,20 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
     }
 }
 
+/// The two variable parts of a path, percent-decoded, in order.
+#[derive(Debug, Clone)]
+pub struct PathTexts(pub String, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathTexts {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathTexts, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        path.map(|Path((first, second))| PathTexts(first, second))
+            .map_err(|_| Problem::new(Kind::Malformed, "the path is not UTF-8 behind its percent signs"))
+    }
+}
+
 /// The query's parameters, each of which may stand once.
 #[derive(Debug, Clone)]
 pub struct QueryText(BTreeMap<String, String>);

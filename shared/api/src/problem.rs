@@ -2,7 +2,10 @@ use axum::response::{IntoResponse, Response};
 use domain::{Fault, Faults};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
-use zstorage::{CatalogError, MessagesError};
+use zstorage::{CatalogError, MessagesError, StoreError};
+
+/// Of many faults so many are listed: an answer is never as large as what it answers.
+const MAX_LISTED: usize = 100;
 
 /// What went wrong, in the words a client program can switch on: `type` is `urn:queuelink:problem:<slug>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub enum Kind {
     Conflict,
     /// 409: the same request is being worked on.
     InFlight,
+    /// 412: it was changed since the caller read it.
+    Stale,
     /// 413: too large.
     TooLarge,
     /// 422: readable, but wrong; `errors` names every fault.
@@ -34,6 +39,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The last part of the problem's `type`, such as `not-found`.
+    fn slug(self) -> &'static str {
+        self.parts().1
+    }
+
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Kind::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
@@ -47,6 +57,7 @@ impl Kind {
             }
             Kind::Conflict => (StatusCode::CONFLICT, "conflict", "It contradicts what is there"),
             Kind::InFlight => (StatusCode::CONFLICT, "in-flight", "The same request is being worked on"),
+            Kind::Stale => (StatusCode::PRECONDITION_FAILED, "stale", "It was changed meanwhile"),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request has faults"),
             Kind::OtherBody => (
@@ -97,6 +108,15 @@ impl Problem {
         self
     }
 
+    /// One more thing to be listed under `errors`, unless a hundred stand there already.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Problem {
+        if self.0.errors.len() < MAX_LISTED {
+            self.0.errors.push(fault);
+        }
+        self
+    }
+
     /// Adds the header `Retry-After`, seconds.
     #[must_use]
     pub fn retry_after(mut self, secs: u32) -> Problem {
@@ -107,6 +127,30 @@ impl Problem {
     /// Which kind it is.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// The same problem with what it lists one level further in, under `prefix`.
+    #[must_use]
+    pub fn within(mut self, prefix: &str) -> Problem {
+        let faults = std::mem::take(&mut self.0.errors);
+        self.0.errors = faults.into_iter().map(|fault| fault.under(prefix)).collect();
+        self
+    }
+
+    /// The same problem as that of the part of a request at `prefix`: it lists at least one thing, which lies there.
+    #[must_use]
+    pub fn under(self, prefix: &str) -> Problem {
+        let mut problem = self.within(prefix);
+        if problem.0.errors.is_empty() {
+            let fault = Fault::new(prefix, problem.0.kind.slug(), problem.0.detail.clone());
+            problem.0.errors.push(fault);
+        }
+        problem
+    }
+
+    /// What is listed under `errors`.
+    pub fn faults(&self) -> &[Fault] {
+        &self.0.errors
     }
 
     /// Its HTTP status.
@@ -163,6 +207,7 @@ impl From<CatalogError> for Problem {
                 problem.0.errors.push(Fault::new(*field, "taken", error.to_string()));
                 problem
             }
+            CatalogError::Unfit(faults) => faults.clone().into(),
             CatalogError::Conflict => Problem::new(Kind::Conflict, error.to_string()).retry_after(1),
             CatalogError::Store(_) => store_down(&error),
         }
@@ -171,6 +216,12 @@ impl From<CatalogError> for Problem {
 
 impl From<MessagesError> for Problem {
     fn from(error: MessagesError) -> Problem {
+        store_down(&error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
         store_down(&error)
     }
 }
@@ -196,5 +247,35 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(problem: &Problem) -> Vec<(&str, &str)> {
+        problem.faults().iter().map(|fault| (fault.path.as_str(), fault.code)).collect()
+    }
+
+    #[test]
+    fn a_problem_of_a_part_lists_where_that_part_is() {
+        let invalid = Problem::from(Fault::new("email", "required", "it must be given"));
+        assert_eq!(places(&invalid.clone().within("fields")), [("fields/email", "required")]);
+        assert_eq!(
+            places(&invalid.within("fields").under("operations/3")),
+            [("operations/3/fields/email", "required")]
+        );
+        let missing = Problem::new(Kind::NotFound, "there is no record of this id");
+        assert_eq!(places(&missing.clone().within("update")), []);
+        assert_eq!(places(&missing.under("operations/3")), [("operations/3", "not-found")]);
+    }
+
+    #[test]
+    fn an_answer_lists_a_hundred_faults_and_no_more() {
+        let fault = || Fault::new("x", "type", "y");
+        let problem =
+            (0..300).fold(Problem::new(Kind::Invalid, ""), |problem, _| problem.with_fault(fault()));
+        assert_eq!(problem.faults().len(), MAX_LISTED);
     }
 }

@@ -4,6 +4,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use domain::OnDemand;
 
 use crate::Reader;
 
@@ -39,19 +40,6 @@ pub struct Aws {
     pub endpoints: Endpoints,
     credentials: SharedCredentialsProvider,
     http: SharedHttpClient,
-}
-
-/// What an SQS client is made of; whoever sends makes clients of its own, per region and credentials.
-#[derive(Clone)]
-pub struct SqsParts {
-    /// The home region.
-    pub region: String,
-    /// Another address than AWS's own.
-    pub endpoint: Option<String>,
-    /// Our own role.
-    pub credentials: SharedCredentialsProvider,
-    /// Shared connections.
-    pub http_client: SharedHttpClient,
 }
 
 impl Aws {
@@ -101,14 +89,20 @@ impl Aws {
         }
     }
 
-    /// What an SQS client is made of.
-    pub fn sqs_parts(&self) -> SqsParts {
-        SqsParts {
-            region: self.region.clone(),
-            endpoint: self.endpoints.sqs.clone(),
-            credentials: self.credentials.clone(),
-            http_client: self.http.clone(),
-        }
+    /// A client that not every invocation needs: made when it is first asked for. `aws.on_demand(Aws::kms)`.
+    pub fn on_demand<C: 'static>(&self, client: fn(&Aws) -> C) -> OnDemand<C> {
+        let aws = self.clone();
+        OnDemand::new(move || client(&aws))
+    }
+
+    /// What SQS clients are made of, in the order region, endpoint, credentials, connections: whoever sends makes clients
+    /// of its own, per region and credentials.
+    pub fn sqs<T>(
+        &self,
+        make: impl FnOnce(String, Option<String>, SharedCredentialsProvider, SharedHttpClient) -> T,
+    ) -> T {
+        let (region, endpoint) = (self.region.clone(), self.endpoints.sqs.clone());
+        make(region, endpoint, self.credentials.clone(), self.http.clone())
     }
 }
 

@@ -1,20 +1,13 @@
 use std::collections::BTreeMap;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Everything that is wrong with the environment, at once.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment is not complete: {}", faults.join("; "))]
 pub struct ConfigError {
     faults: Vec<String>,
-}
-
-/// A main that ends with this error prints its `Debug`: it is the sentence.
-impl fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
 }
 
 /// The variables a process was started with.

@@ -4,9 +4,11 @@
 //! is missing or wrong.
 
 mod aws;
+mod ending;
 mod environment;
 mod log;
 
-pub use aws::{Aws, Endpoints, SqsParts};
+pub use aws::{Aws, Endpoints};
+pub use ending::exit_code;
 pub use environment::{ConfigError, Environment, Reader, Sealing};
 pub use log::{LogError, init_tracing};

@@ -1,6 +1,8 @@
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Environment;
 
@@ -8,8 +10,8 @@ use crate::Environment;
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// `LOG_LEVEL` is not a filter.
-    #[error("LOG_LEVEL is wrong: say error, warn, info, debug, trace, or module=level,...")]
-    Filter(#[source] tracing_subscriber::filter::ParseError),
+    #[error("LOG_LEVEL is wrong: say error, warn, info, debug, trace, off, or module=level,...")]
+    Filter(#[source] Option<ParseError>),
     /// A log is already set up.
     #[error("the log is set up twice in one process")]
     Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -18,13 +20,45 @@ pub enum LogError {
 /// Sets up the log of this process, by `LOG_LEVEL` (default `info`): JSON lines on Lambda, where a machine reads them,
 /// plain lines elsewhere, both on standard error.
 pub fn init_tracing(environment: &Environment) -> Result<(), LogError> {
-    let level = environment.get("LOG_LEVEL").unwrap_or("info");
-    let filter = EnvFilter::try_new(level).map_err(LogError::Filter)?;
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if environment.get("AWS_LAMBDA_FUNCTION_NAME").is_some() {
-        log.json().flatten_event(true).with_current_span(false).try_init().map_err(LogError::Twice)
+    let levels = levels(environment.get("LOG_LEVEL").unwrap_or("info"))?;
+    // The levels stand in front; the writer behind them keeps whatever they let through.
+    let log = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let done = if environment.get("AWS_LAMBDA_FUNCTION_NAME").is_some() {
+        log.json().flatten_event(true).with_current_span(false).finish().with(levels).try_init()
     } else {
-        log.with_ansi(std::io::stderr().is_terminal()).try_init().map_err(LogError::Twice)
+        log.with_ansi(std::io::stderr().is_terminal()).finish().with(levels).try_init()
+    };
+    done.map_err(|error| LogError::Twice(error.into()))
+}
+
+/// A word alone must be a level: the parser would take a misspelt one for a module, and the log would fall silent.
+fn levels(text: &str) -> Result<Targets, LogError> {
+    // No word at all would be taken for a level.
+    let is_level = |part: &str| !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+    let misspelt = |part: &str| !part.contains('=') && !is_level(part.trim());
+    if text.split(',').any(misspelt) {
+        return Err(LogError::Filter(None));
+    }
+    text.parse().map_err(|error| LogError::Filter(Some(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_refused_not_silent() {
+        let check = |text: &str, good: bool| assert_eq!(levels(text).is_ok(), good, "{text}");
+        check("info", true);
+        check("WARN", true);
+        check("off", true);
+        check("warn,queue=debug", true);
+        check("loud", false);
+        check("info,loud", false);
+        check("queue=loud", false);
+        check("info,", false);
     }
 }

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -8,13 +7,15 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
 use crate::resolve::{Lookup, resolve, system_lookup};
-use crate::{Forbidden, Guard, ResolveError};
+use crate::{Forbidden, Guard, ResolveError, Trust};
 
 /// What HTTP requests of handlers may do.
 #[derive(Debug, Clone)]
 pub struct FetchPolicy {
     /// Who may be connected to.
     pub guard: Guard,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// An answer's body may be this long, bytes.
     pub max_response_bytes: usize,
     /// The longest a request may take in all, its body read included; also what it gets when it asks for nothing.
@@ -22,10 +23,11 @@ pub struct FetchPolicy {
 }
 
 impl Default for FetchPolicy {
-    /// The public internet, 1 MiB, 10 s.
+    /// The public internet, Mozilla's authorities, 1 MiB, 10 s.
     fn default() -> FetchPolicy {
         FetchPolicy {
             guard: Guard::internet(),
+            trust: Trust::default(),
             max_response_bytes: 1 << 20,
             timeout: Duration::from_secs(10),
         }
@@ -120,9 +122,10 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher under `policy`. Trusts Mozilla's roots; TLS is rustls on ring.
+    /// A fetcher under `policy`.
     pub fn new(policy: FetchPolicy) -> Fetcher {
-        Fetcher { policy, tls: tls_config(), lookup: system_lookup() }
+        let tls = policy.trust.for_http();
+        Fetcher { policy, tls, lookup: system_lookup() }
     }
 
     /// Makes one request and reads the whole answer.
@@ -195,16 +198,6 @@ impl Resolve for Pinned {
         let addresses: Addrs = Box::new(self.0.clone().into_iter());
         Box::pin(std::future::ready(Ok(addresses)))
     }
-}
-
-fn tls_config() -> rustls::ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring knows the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth()
 }
 
 fn parse_url(text: &str) -> Result<Url, FetchError> {

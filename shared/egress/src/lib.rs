@@ -11,9 +11,11 @@ mod fetch;
 mod mail;
 mod resolve;
 mod smtp;
+mod trust;
 
 pub use address::{Forbidden, Guard};
 pub use fetch::{FetchError, FetchPolicy, FetchRequest, FetchResponse, Fetcher};
 pub use mail::{Mail, MailError};
 pub use resolve::ResolveError;
 pub use smtp::{Mailer, SmtpConfigError};
+pub use trust::{Trust, TrustError};

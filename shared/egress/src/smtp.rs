@@ -5,7 +5,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::Tls;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use percent_encoding::percent_decode_str;
 use tokio::sync::Mutex;
@@ -13,7 +13,7 @@ use url::{Host, Url};
 
 use crate::mail::mailbox;
 use crate::resolve::{Lookup, resolve, system_lookup};
-use crate::{Guard, Mail, MailError};
+use crate::{Guard, Mail, MailError, Trust};
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
@@ -62,6 +62,16 @@ impl Mailer {
     /// `?tls=none`; a password is never sent in the clear to another machine. The server is the operator's choice, so private addresses are
     /// allowed; loopback only where `allow_loopback` says so.
     pub fn new(smtp_url: &str, default_from: &str, allow_loopback: bool) -> Result<Mailer, SmtpConfigError> {
+        Mailer::trusting(&Trust::default(), smtp_url, default_from, allow_loopback)
+    }
+
+    /// As [`Mailer::new`], for a server whose certificate one of these authorities has signed.
+    pub fn trusting(
+        trust: &Trust,
+        smtp_url: &str,
+        default_from: &str,
+        allow_loopback: bool,
+    ) -> Result<Mailer, SmtpConfigError> {
         let url = Url::parse(smtp_url).map_err(|_| SmtpConfigError::Url("it is not a URL"))?;
         // For a scheme it does not know the URL crate keeps a host as it stands, so it is read again.
         let host =
@@ -73,8 +83,14 @@ impl Mailer {
             Host::Ipv6(address) => address.is_loopback(),
         };
         let wish = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
+        // As it stands in a certificate: an IPv6 address has its brackets in URLs only.
+        let name = match &host {
+            Host::Ipv6(address) => address.to_string(),
+            host => host.to_string(),
+        };
         let parameters = || {
-            TlsParameters::new(host.to_string())
+            trust
+                .for_mail(name)
                 .map_err(|_| SmtpConfigError::Url("its host is no name for a TLS certificate"))
         };
         let (port, tls) = match (url.scheme(), wish.as_deref()) {

@@ -4,8 +4,8 @@ use zstorage::{CatalogError, MessagesError};
 /// Why a message could not be settled, through no fault of its own: it comes back without a strike.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlingError {
-    /// The queue's registration could not be read.
-    #[error("the registration of the message's queue could not be read")]
+    /// The queue's registration, or what is released, could not be read.
+    #[error("the catalog could not be read")]
     Catalog(#[from] CatalogError),
     /// Failures or letters could not be read or kept.
     #[error("the message's failures or its dead letter could not be read or kept")]

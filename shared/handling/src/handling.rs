@@ -2,15 +2,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{Backoff, Clock, DeadReason, Letter, LetterOrigin, Outcome, Queue};
-use lua_host::{Job, Report, Sandbox};
+use lua_host::{Job, Report};
 use queue::Queues;
 use serde_json::{Value, json};
 use zstorage::{Catalog, Messages};
 
 use crate::burial::Death;
-use crate::pick::pick;
+use crate::pick::{BAD_BODY, pick};
+use crate::redact::redact;
 use crate::verdict::{Ending, ending};
-use crate::{Door, HandlingError, Received, log};
+use crate::{Door, Handlers, HandlingError, LiveHandlers, Received, log};
 
 /// What returns without a strike is visible again after this many seconds.
 pub const RETURN_SECS: u32 = 1;
@@ -27,8 +28,8 @@ pub const DEFAULT_CPU_BUDGET: Duration = Duration::from_secs(2);
 /// What handling is made of.
 #[derive(Clone)]
 pub struct HandlingParts {
-    /// Where handlers run.
-    pub sandbox: Sandbox,
+    /// Which handlers there are, and where they run.
+    pub handlers: Handlers,
     /// The registered queues.
     pub catalog: Catalog,
     /// Failures and dead letters.
@@ -74,14 +75,19 @@ impl Handling {
         Handling { parts: Arc::new(parts) }
     }
 
-    /// Handles one message and says what becomes of it; the handler is stopped at `deadline`.
+    /// The handlers for a batch that begins now: see [`Handlers::for_batch`].
+    pub async fn handlers_for_batch(&self, wait: Duration) -> Option<Arc<LiveHandlers>> {
+        self.parts.handlers.for_batch(wait).await
+    }
+
+    /// Handles one message by the `live` handlers and says what becomes of it; the handler is stopped at `deadline`.
     ///
     /// A handler that acknowledges a message received once costs no AWS call (the registry is cached). Failures are
     /// counted per message, queue and round; the last one the queue allows, and whatever no attempt can help, becomes a
     /// dead letter. The answer is `Ack` or `Retry`, never `DeadLetter`: the burial is over when it is given. Whatever cannot be
     /// read, kept or forwarded makes the message come back without a strike, later with each receipt.
-    pub async fn handle(&self, received: &Received, deadline: Instant) -> Outcome {
-        match self.settle(received, deadline).await {
+    pub async fn handle(&self, live: &LiveHandlers, received: &Received, deadline: Instant) -> Outcome {
+        match self.settle(live, received, deadline).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 let after_secs = self.backoff(received.receive_count);
@@ -89,7 +95,7 @@ impl Handling {
                     message.id = received.id(),
                     queue.arn = received.queue_arn,
                     retry.secs = after_secs,
-                    error = chain(&error),
+                    error = domain::causes(&error),
                     "a message could not be settled and comes back"
                 );
                 Outcome::Retry { after_secs, strike: false }
@@ -97,7 +103,12 @@ impl Handling {
         }
     }
 
-    async fn settle(&self, received: &Received, deadline: Instant) -> Result<Outcome, HandlingError> {
+    async fn settle(
+        &self,
+        live: &LiveHandlers,
+        received: &Received,
+        deadline: Instant,
+    ) -> Result<Outcome, HandlingError> {
         let case = self.case(received).await?;
         if let Some(queue) = &case.queue
             && case.failures >= queue.max_failures.max(1)
@@ -109,33 +120,30 @@ impl Handling {
             return Ok(Outcome::Ack);
         }
         let default = case.queue.as_ref().and_then(|queue| queue.default_handler.as_ref());
-        let handler = match pick(self.parts.sandbox.bundle(), &received.body, default) {
+        let handler = match pick(live.sandbox.bundle(), &received.body, default) {
             Ok(handler) => handler,
             Err(reason) => {
+                if reason.code != BAD_BODY && self.parts.handlers.are_other_than(live).await? {
+                    let why = "its handler may have been released since the batch began";
+                    return Ok(self.returned(received, None, why));
+                }
                 let death = Death { reason, attempts: case.failures, handler: None, log: String::new() };
                 return self.bury(&case, death).await;
             }
         };
-        let report = self.run(&case, handler, deadline).await;
+        let report = self.run(live, &case, handler, deadline).await;
         match ending(&report.verdict) {
             Ending::Done => Ok(Outcome::Ack),
-            Ending::Returned { why } => {
-                tracing::info!(
-                    message.id = received.id(),
-                    handler.name = handler,
-                    why,
-                    "a message returns without a strike"
-                );
-                Ok(Outcome::Retry { after_secs: self.returned_secs(received.receive_count), strike: false })
-            }
+            Ending::Returned { why } => Ok(self.returned(received, Some(handler), &why)),
             Ending::Poison(reason) => {
                 let attempts = case.failures + 1;
-                let death =
-                    Death { reason, attempts, handler: Some(handler.to_owned()), log: log::tail(&report) };
+                let log = log::tail(&report, &live.release_of(handler));
+                let death = Death { reason, attempts, handler: Some(handler.to_owned()), log };
                 self.bury(&case, death).await
             }
             Ending::Failed { error, after_secs } => {
-                self.fail(&case, handler, &report, &error, after_secs).await
+                let log = log::tail(&report, &live.release_of(handler));
+                self.fail(&case, handler, log, &error, after_secs).await
             }
         }
     }
@@ -153,8 +161,10 @@ impl Handling {
         Ok(Case { received, queue, failures })
     }
 
-    async fn run(&self, case: &Case<'_>, handler: &str, deadline: Instant) -> Report {
+    async fn run(&self, live: &LiveHandlers, case: &Case<'_>, handler: &str, deadline: Instant) -> Report {
         let received = case.received;
+        let secrets = live.secrets_of(handler);
+        let told = secrets.into_iter().flatten();
         let context = json!({
             "id": received.id(),
             "queue": case.queue.as_ref().map(|queue| queue.name.as_str()),
@@ -169,13 +179,16 @@ impl Handling {
             context,
             body: received.body.clone(),
             config: self.parts.config.clone(),
-            secrets: Default::default(),
+            secrets: told.map(|(name, secret)| (name.to_string(), secret.expose().to_owned())).collect(),
             deadline,
             cpu_budget: self.parts.cpu_budget,
         };
         let host = Arc::new(self.parts.door.for_message(received.id(), received.round));
-        let report = self.parts.sandbox.run(job, host).await;
-        log::emit(&report, received.id(), handler);
+        let mut report = live.sandbox.run(job, host).await;
+        if let Some(secrets) = secrets {
+            redact(&mut report, secrets);
+        }
+        log::emit(&report, received.id(), handler, &live.release_of(handler));
         report
     }
 
@@ -184,7 +197,7 @@ impl Handling {
         &self,
         case: &Case<'_>,
         handler: &str,
-        report: &Report,
+        log: String,
         error: &str,
         after_secs: Option<u32>,
     ) -> Result<Outcome, HandlingError> {
@@ -206,12 +219,7 @@ impl Handling {
         if failures >= queue.max_failures.max(1) {
             let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times, at last") };
             let reason = DeadReason::new("failed", format!("it failed {times}: {error}"));
-            let death = Death {
-                reason,
-                attempts: failures,
-                handler: Some(handler.to_owned()),
-                log: log::tail(report),
-            };
+            let death = Death { reason, attempts: failures, handler: Some(handler.to_owned()), log };
             return self.bury(case, death).await;
         }
         let after_secs = self.put_off(after_secs, failures);
@@ -251,6 +259,12 @@ impl Handling {
         Ok(letters.iter().any(of_this_queue))
     }
 
+    fn returned(&self, received: &Received, handler: Option<&str>, why: &str) -> Outcome {
+        let message = "a message returns without a strike";
+        tracing::info!(message.id = received.id(), handler.name = handler, why, "{message}");
+        Outcome::Retry { after_secs: self.returned_secs(received.receive_count), strike: false }
+    }
+
     /// At once, as long as it did not go round often: after that each return waits longer, lest a long disturbance
     /// spend the receives that the redrive policy allows.
     fn returned_secs(&self, receive_count: u32) -> u32 {
@@ -267,15 +281,4 @@ impl Handling {
     fn backoff(&self, times: u32) -> u32 {
         Backoff::default().after(times, &mut rand::rng())
     }
-}
-
-/// An error with all its causes, as one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -5,8 +5,14 @@ use lua_host::{LogLevel, LogLine, Report, Verdict};
 /// So much of the end of a log is kept with a dead letter, bytes.
 pub(crate) const MAX_LOG_BYTES: usize = 16 * 1024;
 
-/// The end of a run's log as text, one line per line, the traceback of what was thrown last.
-pub(crate) fn tail(report: &Report) -> String {
+/// The end of a run's log as text, one line per line, the traceback of what was thrown last; before it the `release` that ran.
+pub(crate) fn tail(report: &Report, release: &str) -> String {
+    let head = format!("RELEASE {release}\n");
+    let room = MAX_LOG_BYTES.saturating_sub(head.len());
+    head + &last_bytes(lines(report), room)
+}
+
+fn lines(report: &Report) -> String {
     let mut text = String::new();
     if report.log_truncated {
         text.push_str("... earlier lines were dropped\n");
@@ -21,22 +27,40 @@ pub(crate) fn tail(report: &Report) -> String {
         text.push_str(traceback.trim_end());
         text.push('\n');
     }
-    last_bytes(text, MAX_LOG_BYTES)
+    text
 }
 
 /// Passes a handler's lines on to our own log: what they hold is the handler's choice.
-pub(crate) fn emit(report: &Report, message_id: &str, handler: &str) {
+pub(crate) fn emit(report: &Report, message_id: &str, handler: &str, release: &str) {
     for LogLine { level, message, fields } in &report.log {
         let fields = fields.as_ref().map(tracing::field::display);
         match level {
             LogLevel::Info => {
-                tracing::info!(message.id = message_id, handler.name = handler, fields, "{message}")
+                tracing::info!(
+                    message.id = message_id,
+                    handler.name = handler,
+                    handler.release = release,
+                    fields,
+                    "{message}"
+                )
             }
             LogLevel::Warn => {
-                tracing::warn!(message.id = message_id, handler.name = handler, fields, "{message}")
+                tracing::warn!(
+                    message.id = message_id,
+                    handler.name = handler,
+                    handler.release = release,
+                    fields,
+                    "{message}"
+                )
             }
             LogLevel::Error => {
-                tracing::error!(message.id = message_id, handler.name = handler, fields, "{message}")
+                tracing::error!(
+                    message.id = message_id,
+                    handler.name = handler,
+                    handler.release = release,
+                    fields,
+                    "{message}"
+                )
             }
         }
     }
@@ -82,15 +106,16 @@ mod tests {
 
     #[test]
     fn a_log_reads_line_by_line_with_the_trace_at_its_end() {
-        let text = tail(&report(vec![line("a"), line("b")], Some("at signup:3\n")));
-        assert_eq!(text, "WARN a {\"n\":1}\nWARN b {\"n\":1}\nTRACE at signup:3\n");
+        let text = tail(&report(vec![line("a"), line("b")], Some("at signup:3\n")), "shop@3");
+        assert_eq!(text, "RELEASE shop@3\nWARN a {\"n\":1}\nWARN b {\"n\":1}\nTRACE at signup:3\n");
     }
 
     #[test]
     fn of_a_flood_the_end_is_kept_in_whole_characters() {
         let lines = (0..3000).map(|n| line(&format!("é{n}"))).collect();
-        let text = tail(&report(lines, None));
+        let text = tail(&report(lines, None), "shop@shipped");
         assert!(text.len() <= MAX_LOG_BYTES && text.len() > MAX_LOG_BYTES - 4, "{}", text.len());
+        assert!(text.starts_with("RELEASE shop@shipped\n"));
         assert!(text.ends_with("WARN é2999 {\"n\":1}\n"));
     }
 }

@@ -4,6 +4,9 @@ use domain::{DeadReason, HandlerName, check_json, handler_field};
 use lua_host::Bundle;
 use serde_json::Value;
 
+/// The code of a body that no handler can ever be given, whatever is released.
+pub(crate) const BAD_BODY: &str = "bad-body";
+
 /// What a message asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Asked {
@@ -23,7 +26,7 @@ pub(crate) fn pick<'b>(
     default: Option<&HandlerName>,
 ) -> Result<&'b str, DeadReason> {
     check_json(body).map_err(|faults| {
-        DeadReason::new("bad-body", format!("no handler can be given this body: {faults}"))
+        DeadReason::new(BAD_BODY, format!("no handler can be given this body: {faults}"))
     })?;
     let (code, why) = match asked(body) {
         Asked::Handler(name) => match bundle.resolve(&name) {

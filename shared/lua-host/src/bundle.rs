@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, fmt, fs, io, path::Path, sync::Arc};
 
 use mlua::chunk::Compiler;
 
+use crate::compiler::compiler;
+
 /// An immutable set of Luau files. Cheap to clone.
 ///
 /// A file's name is its path below the bundle's folder, with `/` and without `.luau`. Files under a folder `lib` are
-/// modules, files under a folder `tests` are tests; every other file is a handler.
+/// modules, files under a folder `tests` are tests; every other file is a handler. A package's `package.json` is handed through.
 #[derive(Clone)]
 pub struct Bundle {
-    files: Arc<BTreeMap<String, File>>,
+    files: Arc<BTreeMap<String, Arc<File>>>,
+    settings: Arc<BTreeMap<String, String>>,
 }
 
 pub(crate) struct File {
@@ -92,7 +95,8 @@ fn join(faults: &[Fault]) -> String {
 }
 
 impl Bundle {
-    /// Reads every `*.luau` under `dir`: a sub-folder is a package, a file's stem is the handler's name.
+    /// Reads every `*.luau` under `dir`: a sub-folder is a package, a file's stem is the handler's name; and the `package.json` of
+    /// each package.
     ///
     /// # Errors
     /// Names every faulty file at once, with its line.
@@ -108,6 +112,31 @@ impl Bundle {
     /// Names every faulty file at once, with its line.
     pub fn from_sources(files: impl IntoIterator<Item = (String, String)>) -> Result<Bundle, BundleError> {
         compile(files.into_iter().map(|(path, source)| (path, source.into_bytes())).collect())
+    }
+
+    /// This bundle with `files` (name in the package to text) in the place of all that `package` has here; the other packages are
+    /// the same, and not compiled again.
+    ///
+    /// # Errors
+    /// Names every faulty file at once, with its line.
+    pub fn over(
+        &self,
+        package: &str,
+        files: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Bundle, BundleError> {
+        let new =
+            Bundle::from_sources(files.into_iter().map(|(name, text)| (format!("{package}/{name}"), text)))?;
+        let others = |name: &str| name.split_once('/').is_none_or(|(of, _)| of != package);
+        let kept = self.files.iter().filter(|(name, _)| others(name));
+        let files = kept.chain(new.files.iter()).map(|(name, file)| (name.clone(), Arc::clone(file)));
+        let kept = self.settings.iter().filter(|(of, _)| *of != package);
+        let settings = kept.chain(new.settings.iter()).map(|(of, text)| (of.clone(), text.clone()));
+        Ok(Bundle { files: Arc::new(files.collect()), settings: Arc::new(settings.collect()) })
+    }
+
+    /// Packages with the text of their `package.json`, those that have one.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(package, text)| (package.as_str(), text.as_str()))
     }
 
     /// The full names of all handlers, sorted.
@@ -147,7 +176,7 @@ impl Bundle {
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &File)> {
-        self.files.iter().map(|(name, file)| (name.as_str(), file))
+        self.files.iter().map(|(name, file)| (name.as_str(), &**file))
     }
 }
 
@@ -178,28 +207,32 @@ fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Resu
             if below.matches('/').count() < 8 {
                 collect(&path, &below, files)?;
             }
-        } else if name.ends_with(".luau") {
+        } else if name.ends_with(".luau") || package_of_settings(&below).is_some() {
             files.push((below, fs::read(&path).map_err(|source| unreadable(&path, source))?));
         }
     }
     Ok(())
 }
 
-/// Optimised, with the lines and names that an error's traceback needs.
-pub(crate) fn compiler() -> Compiler {
-    Compiler::new().set_optimization_level(1).set_debug_level(1)
-}
-
 fn compile(sources: Vec<(String, Vec<u8>)>) -> Result<Bundle, BundleError> {
     let compiler = compiler();
-    let mut files = BTreeMap::new();
+    let (mut files, mut settings) = (BTreeMap::new(), BTreeMap::new());
     let mut faults = Vec::new();
     for (path, source) in sources {
+        if let Some(package) = package_of_settings(&path) {
+            match String::from_utf8(source) {
+                Ok(text) => {
+                    settings.insert(package.to_owned(), text);
+                }
+                Err(_) => faults.push(Fault { file: path, line: None, message: "is not UTF-8".into() }),
+            }
+            continue;
+        }
         let name = path.strip_suffix(".luau").unwrap_or(&path).to_owned();
         match compile_one(&compiler, &source) {
             Ok(bytecode) => {
                 let kind = kind_of(&name);
-                if files.insert(name, File { kind, bytecode }).is_some() {
+                if files.insert(name, Arc::new(File { kind, bytecode })).is_some() {
                     faults.push(Fault { file: path, line: None, message: "is in the bundle twice".into() });
                 }
             }
@@ -208,10 +241,15 @@ fn compile(sources: Vec<(String, Vec<u8>)>) -> Result<Bundle, BundleError> {
     }
     faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     if faults.is_empty() {
-        Ok(Bundle { files: Arc::new(files) })
+        Ok(Bundle { files: Arc::new(files), settings: Arc::new(settings) })
     } else {
         Err(BundleError::Faulty { faults })
     }
+}
+
+/// `shop/package.json` is what the package `shop` says of itself.
+fn package_of_settings(path: &str) -> Option<&str> {
+    path.strip_suffix("/package.json").filter(|package| !package.contains('/'))
 }
 
 fn compile_one(compiler: &Compiler, source: &[u8]) -> Result<Vec<u8>, (Option<u32>, String)> {
@@ -306,6 +344,25 @@ mod tests {
         let Err(BundleError::Faulty { faults }) = Bundle::from_dir(dir.path()) else { panic!("accepted") };
         let places: Vec<_> = faults.iter().map(|fault| (fault.file.as_str(), fault.line)).collect();
         assert_eq!(places, [("pkg/bad.luau", Some(2)), ("pkg/bytes.luau", Some(3))]);
+    }
+
+    #[test]
+    fn a_package_laid_over_another_of_its_name_takes_its_place_whole() {
+        let shipped = bundle(&["shop/pay", "shop/lib/price", "shop2/pay", "top"]);
+        let files = |files: &[(&str, &str)]| {
+            files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect::<Vec<_>>()
+        };
+        let over =
+            shipped.over("shop", files(&[("refund.luau", "return 1"), ("package.json", "{}")])).unwrap();
+        assert_eq!(over.handlers().collect::<Vec<_>>(), ["shop/refund", "shop2/pay", "top"]);
+        assert_eq!(over.settings().collect::<Vec<_>>(), [("shop", "{}")]);
+        let back = over.over("shop", files(&[("pay.luau", "return 1")])).unwrap();
+        assert_eq!((back.handlers().count(), back.settings().count()), (3, 0));
+        let Err(BundleError::Faulty { faults }) = shipped.over("shop", files(&[("a.luau", "local =")]))
+        else {
+            panic!("accepted")
+        };
+        assert_eq!(faults[0].file, "shop/a.luau");
     }
 
     #[test]

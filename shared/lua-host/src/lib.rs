@@ -31,16 +31,21 @@
 //!   message has failed, its neighbours are [`Verdict::Returned`].
 
 mod bundle;
+mod check;
 mod child;
+mod compiler;
 mod convert;
 mod harness;
 mod job;
+mod names;
+mod pace;
 mod sandbox;
 mod std_files;
 mod walls;
 mod wire;
 
 pub use bundle::{Bundle, BundleError, Fault, ResolveError};
+pub use check::{KnownPackages, check_package, required_packages};
 pub use harness::{TestResult, run_tests};
 pub use job::{
     FailureKind, HandlerError, Host, HostCall, HostError, Job, LogLevel, LogLine, Report, Verdict,

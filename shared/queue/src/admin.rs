@@ -46,7 +46,7 @@ impl Queues {
     /// [`AdminError::Missing`], [`AdminError::Denied`] and the rest.
     pub async fn describe(&self, queue: &SqsQueue) -> Result<QueueFacts, AdminError> {
         const OPERATION: &str = "describe a queue";
-        let client = self.clients(&queue.region, None).await.admin;
+        let client = self.admin_client(&queue.region).await;
         let call = client.get_queue_attributes().queue_url(self.url(queue)).attribute_names(Name::All);
         let answer = call.send().await;
         let answer = answer
@@ -89,7 +89,7 @@ impl Queues {
         settings: HashMap<Name, String>,
     ) -> Result<SqsQueue, AdminError> {
         const OPERATION: &str = "create a queue";
-        let client = self.clients(self.home_region(), None).await.admin;
+        let client = self.admin_client(self.home_region()).await;
         let mut attributes = settings.clone();
         if fifo {
             attributes.insert(Name::FifoQueue, "true".to_owned());
@@ -112,7 +112,7 @@ impl Queues {
         refused: AdminError,
     ) -> Result<SqsQueue, AdminError> {
         const OPERATION: &str = "look at a queue that is there already";
-        let client = self.clients(self.home_region(), None).await.admin;
+        let client = self.admin_client(self.home_region()).await;
         let answer = client.get_queue_url().queue_name(name).send().await;
         let answer = answer.map_err(|error| AdminError::from_call(OPERATION, name, error))?;
         let place = self.place(OPERATION, answer.queue_url())?;
@@ -134,7 +134,7 @@ impl Queues {
     }
 
     async fn set(&self, queue: &SqsQueue, settings: HashMap<Name, String>) -> Result<(), AdminError> {
-        let client = self.clients(&queue.region, None).await.admin;
+        let client = self.admin_client(&queue.region).await;
         let call = client.set_queue_attributes().queue_url(self.url(queue)).set_attributes(Some(settings));
         let done = call.send().await;
         done.map(|_| ())
@@ -146,7 +146,7 @@ impl Queues {
     /// # Errors
     /// [`AdminError::Denied`] and the rest, never [`AdminError::Missing`].
     pub async fn delete(&self, queue: &SqsQueue) -> Result<(), AdminError> {
-        let client = self.clients(&queue.region, None).await.admin;
+        let client = self.admin_client(&queue.region).await;
         let done = client.delete_queue().queue_url(self.url(queue)).send().await;
         match done.map_err(|error| AdminError::from_call("delete a queue", &queue.arn(), error)) {
             Err(error) if !error.is_missing() => Err(error),

@@ -4,7 +4,7 @@ use std::fmt;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, ScanBy};
-use domain::{Clock, SqsQueue};
+use domain::{Clock, OnDemand, SqsQueue};
 
 use crate::AdminError;
 
@@ -18,7 +18,7 @@ const QUEUES_PER_CALL: usize = 500;
 /// How long messages wait: SQS itself does not say, only its metrics do.
 #[derive(Clone)]
 pub struct Ages {
-    client: Client,
+    client: OnDemand<Client>,
     clock: Clock,
 }
 
@@ -30,8 +30,8 @@ impl fmt::Debug for Ages {
 
 impl Ages {
     /// Ages by CloudWatch's metrics, of queues in the client's own region and account.
-    pub fn new(client: Client) -> Ages {
-        Ages { client, clock: Clock::system() }
+    pub fn new(client: impl Into<OnDemand<Client>>) -> Ages {
+        Ages { client: client.into(), clock: Clock::system() }
     }
 
     /// The age of the oldest message of each queue, seconds, as of the last minutes: one call for a page of queues. A

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Region, SharedCredentialsProvider, SharedHttpClient};
-use domain::{Credentials, SqsQueue};
+use domain::{Credentials, OnDemand, SqsQueue};
 use moka::future::Cache;
 use sha2::{Digest, Sha256};
 
@@ -40,6 +41,18 @@ pub struct SqsConfig {
     pub http_client: SharedHttpClient,
 }
 
+impl SqsConfig {
+    /// Our own role in its home `region`, at `endpoint` if not at AWS, over the connections of `http_client`.
+    pub fn new(
+        region: String,
+        endpoint: Option<String>,
+        credentials: SharedCredentialsProvider,
+        http_client: SharedHttpClient,
+    ) -> SqsConfig {
+        SqsConfig { region, endpoint, credentials, http_client }
+    }
+}
+
 impl fmt::Debug for SqsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqsConfig")
@@ -53,6 +66,8 @@ impl fmt::Debug for SqsConfig {
 ///
 /// A client is made for each region and each pair of credentials when it is first needed, and let go when it was not
 /// used for an hour or 64 others came after it. That of the home region and our own role stays.
+///
+/// A function that sends in every invocation makes that one in its start, by [`Queues::ready_to_send`].
 #[derive(Clone)]
 pub struct Queues(Arc<Inner>);
 
@@ -69,13 +84,13 @@ struct Who {
     credentials: Option<[u8; 32]>,
 }
 
-/// Two ways to talk to the same place.
+/// Two ways to talk to the same place, each made when it is first used.
 #[derive(Clone)]
-pub(crate) struct Clients {
+struct Clients {
     /// Without retries of the SDK: whoever sends must know what happened to each attempt.
-    pub(crate) sending: Client,
+    sending: OnDemand<Client>,
     /// With the SDK's retries: these calls do the same however often they are made.
-    pub(crate) admin: Client,
+    admin: OnDemand<Client>,
 }
 
 impl fmt::Debug for Queues {
@@ -85,15 +100,31 @@ impl fmt::Debug for Queues {
 }
 
 impl Queues {
-    /// Makes the home client; connects to nothing.
+    /// Makes no client yet and connects to nothing.
     pub fn new(config: SqsConfig) -> Queues {
         let home = Clients::new(&config, &config.region, config.credentials.clone());
         let others = Cache::builder().max_capacity(KEPT).time_to_idle(KEPT_IDLE).build();
         Queues(Arc::new(Inner { config, home, others }))
     }
 
-    /// The clients for queues in `region`, by `credentials` or our own role.
-    pub(crate) async fn clients(&self, region: &str, credentials: Option<&Credentials>) -> Clients {
+    /// Makes the client that sends to the home region. It connects to nothing.
+    #[must_use]
+    pub fn ready_to_send(self) -> Queues {
+        let _: &Client = &self.0.home.sending;
+        self
+    }
+
+    /// The client that sends to queues in `region`, by `credentials` or our own role.
+    pub(crate) async fn sending_client(&self, region: &str, credentials: Option<&Credentials>) -> Client {
+        self.clients(region, credentials).await.sending.deref().clone()
+    }
+
+    /// The client that looks after queues in `region`, by our own role.
+    pub(crate) async fn admin_client(&self, region: &str) -> Client {
+        self.clients(region, None).await.admin.deref().clone()
+    }
+
+    async fn clients(&self, region: &str, credentials: Option<&Credentials>) -> Clients {
         let config = &self.0.config;
         if credentials.is_none() && region == config.region {
             return self.0.home.clone();
@@ -125,23 +156,30 @@ impl Queues {
 
 impl Clients {
     fn new(config: &SqsConfig, region: &str, credentials: SharedCredentialsProvider) -> Clients {
-        let shared = || {
-            let mut builder = aws_sdk_sqs::Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new(region.to_owned()))
-                .credentials_provider(credentials.clone())
-                .http_client(config.http_client.clone());
-            builder.set_endpoint_url(config.endpoint.clone());
-            builder
+        let make = |retry: RetryConfig, timeouts: TimeoutConfig| {
+            let (region, credentials) = (Region::new(region.to_owned()), credentials.clone());
+            let (endpoint, http_client) = (config.endpoint.clone(), config.http_client.clone());
+            OnDemand::new(move || {
+                let mut builder = aws_sdk_sqs::Config::builder()
+                    .behavior_version(BehaviorVersion::latest())
+                    .region(region)
+                    .credentials_provider(credentials)
+                    .http_client(http_client)
+                    .retry_config(retry)
+                    .timeout_config(timeouts);
+                builder.set_endpoint_url(endpoint);
+                Client::from_conf(builder.build())
+            })
         };
         let timeouts = || TimeoutConfig::builder().connect_timeout(CONNECT);
-        let sending = shared()
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts().operation_attempt_timeout(SEND_ATTEMPT).build());
-        let admin = shared().retry_config(RetryConfig::standard().with_max_attempts(3)).timeout_config(
-            timeouts().operation_attempt_timeout(ADMIN_ATTEMPT).operation_timeout(ADMIN_CALL).build(),
-        );
-        Clients { sending: Client::from_conf(sending.build()), admin: Client::from_conf(admin.build()) }
+        let admin = timeouts().operation_attempt_timeout(ADMIN_ATTEMPT).operation_timeout(ADMIN_CALL);
+        Clients {
+            sending: make(
+                RetryConfig::disabled(),
+                timeouts().operation_attempt_timeout(SEND_ATTEMPT).build(),
+            ),
+            admin: make(RetryConfig::standard().with_max_attempts(3), admin.build()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use std::fmt::Debug;
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::Response;
+use domain::causes;
 use hyper_util::client::legacy;
 
 /// Why a message is not known to be on its queue. What it says holds for all attempts together: one that may have
@@ -84,16 +85,16 @@ impl Failed {
                 }
             }
             SdkError::ConstructionFailure(_) => {
-                let error = SendError::Unreachable { reason: chain(error) };
+                let error = SendError::Unreachable { reason: causes(error) };
                 Failed { error, again: false }
             }
             SdkError::DispatchFailure(failure)
                 if failure.as_connector_error().is_some_and(|e| never_connected(e)) =>
             {
-                let error = SendError::Unreachable { reason: chain(error) };
+                let error = SendError::Unreachable { reason: causes(error) };
                 Failed { error, again: true }
             }
-            _ => Failed::unanswered(chain(error)),
+            _ => Failed::unanswered(causes(error)),
         }
     }
 }
@@ -105,13 +106,6 @@ fn never_connected(error: &(dyn Error + 'static)) -> bool {
 
 fn beneath<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// An error and all beneath it in one line, no sentence twice.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut sentences: Vec<String> = beneath(error).map(ToString::to_string).collect();
-    sentences.dedup();
-    sentences.join(": ")
 }
 
 fn is_throttle(code: &str) -> bool {

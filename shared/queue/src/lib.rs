@@ -10,6 +10,7 @@ mod ages;
 mod chunks;
 mod clients;
 mod error;
+mod jobs;
 #[cfg(feature = "lambda")]
 mod mappings;
 mod send;
@@ -20,6 +21,7 @@ pub use admin::QueueFacts;
 pub use ages::Ages;
 pub use clients::{Queues, SqsConfig};
 pub use error::{AdminError, SendError};
+pub use jobs::{JobsQueue, job_of};
 #[cfg(feature = "lambda")]
 pub use mappings::Mappings;
 pub use send::{Accepted, Outgoing, Place};

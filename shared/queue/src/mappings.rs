@@ -2,14 +2,14 @@ use std::fmt;
 
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::types::{EventSourceMappingConfiguration, FunctionResponseType};
-use domain::{BATCH_SIZE, MappingState, SqsQueue};
+use domain::{BATCH_SIZE, MappingState, OnDemand, SqsQueue};
 
 use crate::AdminError;
 
 /// The event source mappings that feed our worker: who receives from which queue, and whether at the moment.
 #[derive(Clone)]
 pub struct Mappings {
-    client: Client,
+    client: OnDemand<Client>,
     function: String,
 }
 
@@ -21,8 +21,8 @@ impl fmt::Debug for Mappings {
 
 impl Mappings {
     /// Mappings to `function`, a Lambda function's name or ARN.
-    pub fn new(client: Client, function: String) -> Mappings {
-        Mappings { client, function }
+    pub fn new(client: impl Into<OnDemand<Client>>, function: String) -> Mappings {
+        Mappings { client: client.into(), function }
     }
 
     /// Lets the worker receive from `queue`, ten messages at a time, and answers the mapping's UUID. A mapping that is

@@ -127,7 +127,7 @@ impl Queues {
     /// # Errors
     /// [`SendError`] says whether the message may be on the queue all the same.
     pub async fn send(&self, to: &Place, message: &Outgoing) -> Result<Accepted, SendError> {
-        let client = self.clients(&to.queue.region, to.credentials.as_ref()).await.sending;
+        let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
         let mut call = client
             .send_message()
             .queue_url(self.url(&to.queue))
@@ -167,7 +167,7 @@ impl Queues {
     /// ordering key are not sent. Once a whole call came to nothing because the engine is not there, no further one
     /// is begun, nor 9 s after the first; what was not sent is [`SendError::Unreachable`].
     pub async fn send_all(&self, to: &Place, messages: &[Outgoing]) -> Vec<Result<Accepted, SendError>> {
-        let client = self.clients(&to.queue.region, to.credentials.as_ref()).await.sending;
+        let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
         let weights: Vec<Weight<'_>> = messages
             .iter()
             .map(|message| Weight {

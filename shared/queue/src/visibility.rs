@@ -16,7 +16,7 @@ impl Queues {
     /// Lets messages of `queue` that are in flight come back after so many seconds (0 to 43,200), by receipt handle: one
     /// call for every ten. Answers those for which it did not work; that is no reason to stop, only a longer or shorter wait.
     pub async fn set_visibility(&self, queue: &SqsQueue, messages: &[(String, u32)]) -> Vec<NotMoved> {
-        let client = self.clients(&queue.region, None).await.admin;
+        let client = self.admin_client(&queue.region).await;
         let url = self.url(queue);
         let mut not_moved = Vec::new();
         for chunk in messages.chunks(BATCH_SIZE) {

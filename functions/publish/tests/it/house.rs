@@ -44,13 +44,7 @@ impl House {
         Sealer::create_key_file(&file).unwrap();
         let sealer = Sealer::from_key_file(&file).unwrap();
         let endpoints = Endpoints { sqs: Some(engine.endpoint.clone()), ..Endpoints::default() };
-        let parts = Aws::local(REGION, ACCOUNT, endpoints).sqs_parts();
-        let queues = Queues::new(SqsConfig {
-            region: parts.region,
-            endpoint: parts.endpoint,
-            credentials: parts.credentials,
-            http_client: parts.http_client,
-        });
+        let queues = Queues::new(Aws::local(REGION, ACCOUNT, endpoints).sqs(SqsConfig::new));
         let publisher = Publisher::new(messages, queues, sealer.clone(), Clock::system());
         let state = PublishState { catalog: store.catalog.clone(), publisher };
         let served =

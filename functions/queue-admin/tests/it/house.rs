@@ -35,7 +35,6 @@ impl House {
             ..Endpoints::default()
         };
         let aws = Aws::local(REGION, ACCOUNT, endpoints);
-        let parts = aws.sqs_parts();
         let mut settings = Settings {
             stack: "ql".into(),
             region: REGION.into(),
@@ -48,12 +47,8 @@ impl House {
         let state = AdminState {
             catalog: store.catalog.clone(),
             messages: store.messages.clone(),
-            queues: Queues::new(SqsConfig {
-                region: parts.region,
-                endpoint: parts.endpoint,
-                credentials: parts.credentials,
-                http_client: parts.http_client,
-            }),
+            jobs: store.jobs.clone(),
+            queues: Queues::new(aws.sqs(SqsConfig::new)),
             mappings: Mappings::new(aws.lambda(), "sqs-worker".into()),
             ages: Ages::new(aws.cloudwatch()),
             sealer: Sealer::from_key_file(&file).unwrap(),

@@ -9,6 +9,7 @@ mod store;
 
 mod changes;
 mod create;
+mod jobs;
 mod keys;
 mod reading;
 mod unbreakable;

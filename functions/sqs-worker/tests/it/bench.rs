@@ -1,19 +1,23 @@
 //! A worker on the bench: real handlers in a real sandbox, real AWS clients, a stand-in for AWS.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bootstrap::{Aws, Endpoints};
 use domain::{
-    Clock, Destination, HandlerName, Letter, Queue, QueueId, QueueName, QueueState, SqsQueue, WorkerMode,
+    Clock, Destination, HandlerName, Letter, PackageFiles, PackageName, Queue, QueueId, QueueName, QueueState,
+    SqsQueue, WorkerMode,
 };
 use egress::{FetchPolicy, Fetcher, Mailer};
-use handling::{Door, DoorParts, Handling, HandlingParts};
-use lua_host::{Bundle, Sandbox, SandboxConfig};
+use handling::{Door, DoorParts, Handlers, HandlersParts, Handling, HandlingParts};
+use jiff::SignedDuration;
+use lua_host::{Bundle, SandboxConfig};
 use queue::{Queues, SqsConfig};
 use serde_json::{Value, json};
 use sqs_worker::SqsWorker;
-use zstorage::{Catalog, Messages};
+use zstorage::{Catalog, Messages, Sealer};
 
 use crate::double::{Call, Double};
 
@@ -35,8 +39,13 @@ const HANDLERS: &[(&str, &str)] = &[
 pub(crate) struct Bench {
     pub(crate) double: Double,
     pub(crate) worker: SqsWorker,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
+    /// Seals for this worker alone: another one has another key.
+    pub(crate) sealer: Sealer,
+    url: String,
     messages: Messages,
+    /// How far the clock is on by which releases are looked for; otherwise it stands still.
+    ahead_secs: Arc<AtomicI64>,
 }
 
 pub(crate) fn place(name: &str) -> SqsQueue {
@@ -46,29 +55,62 @@ pub(crate) fn place(name: &str) -> SqsQueue {
 impl Bench {
     /// Nothing registered, the handlers of these tests, no mail.
     pub(crate) async fn new() -> Bench {
-        let sources = HANDLERS.iter().map(|(name, body)| {
-            (format!("bench/{name}.luau"), format!("return function(context) {body} end"))
-        });
-        Bench::of(Bundle::from_sources(sources).unwrap(), None).await
+        Bench::of(bundle(), None).await
+    }
+
+    /// Another worker of the same stack, which starts now.
+    pub(crate) async fn another(&self) -> Bench {
+        Bench::beside((self.double.clone(), self.url.clone()), bundle(), None).await
+    }
+
+    /// Makes these files the active release of `package`, unseen: nothing is compiled here.
+    pub(crate) async fn release(&self, package: &str, files: &[(&str, &str)]) {
+        let files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let files = PackageFiles::check(files).unwrap();
+        let package = PackageName::parse(package).unwrap();
+        self.catalog.release_package(&package, &files, None, true).await.unwrap();
     }
 
     pub(crate) async fn of(bundle: Bundle, mailer: Option<Mailer>) -> Bench {
-        let (double, url) = Double::start().await;
-        let endpoints = Endpoints { dynamodb: Some(url.clone()), sqs: Some(url), ..Endpoints::default() };
+        Bench::beside(Double::start().await, bundle, mailer).await
+    }
+
+    /// A worker that starts while its store refuses to be read.
+    pub(crate) async fn blind() -> Bench {
+        let double = Double::start().await;
+        double.0.refuse(&["GetItem"]);
+        let source = "return function(context) context.runtime.AckMessage() end".to_owned();
+        let bundle = Bundle::from_sources([("bench/ack.luau".to_owned(), source)]).unwrap();
+        Bench::beside(double, bundle, None).await
+    }
+
+    /// The next batch looks for releases.
+    pub(crate) fn later(&self) {
+        self.ahead_secs.fetch_add(5, Ordering::SeqCst);
+    }
+
+    async fn beside((double, url): (Double, String), bundle: Bundle, mailer: Option<Mailer>) -> Bench {
+        let endpoints =
+            Endpoints { dynamodb: Some(url.clone()), sqs: Some(url.clone()), ..Endpoints::default() };
         let aws = Aws::local("eu-west-1", "000000000000", endpoints);
         let program = Path::new(env!("CARGO_BIN_EXE_sqs-worker"));
-        let sandbox = Sandbox::start(SandboxConfig::new(program), bundle).await.unwrap();
-        let parts = aws.sqs_parts();
-        let queues = Queues::new(SqsConfig {
-            region: parts.region,
-            endpoint: parts.endpoint,
-            credentials: parts.credentials,
-            http_client: parts.http_client,
-        });
+        let queues = Queues::new(aws.sqs(SqsConfig::new));
         let catalog = Catalog::new(aws.dynamodb(), "catalog".to_owned(), Clock::system());
         let messages = Messages::new(aws.dynamodb(), "messages".to_owned(), Clock::system());
+        let files = tempfile::tempdir().unwrap();
+        Sealer::create_key_file(&files.path().join("key")).unwrap();
+        let sealer = Sealer::from_key_file(&files.path().join("key")).unwrap();
+        let (began, ahead_secs) = (Clock::system().now(), Arc::new(AtomicI64::new(0)));
+        let hands = Arc::clone(&ahead_secs);
+        let handlers = Handlers::start(HandlersParts {
+            sandbox: SandboxConfig::new(program),
+            shipped: bundle,
+            catalog: catalog.clone(),
+            sealer: sealer.clone(),
+            clock: Clock::new(move || began + SignedDuration::from_secs(hands.load(Ordering::SeqCst))),
+        });
         let handling = Handling::new(HandlingParts {
-            sandbox,
+            handlers: handlers.await.unwrap(),
             catalog: catalog.clone(),
             messages: messages.clone(),
             queues: queues.clone(),
@@ -77,7 +119,8 @@ impl Bench {
             config: json!({}),
             cpu_budget: Duration::from_millis(300),
         });
-        Bench { double, worker: SqsWorker::new(handling, queues), catalog, messages }
+        let worker = SqsWorker::new(handling, queues);
+        Bench { double, worker, catalog, sealer, url, messages, ahead_secs }
     }
 
     /// A bench with one registered queue, `orders` or `orders.fifo`, with its dead-letter queue; `change` makes it special.
@@ -121,6 +164,14 @@ impl Bench {
     pub(crate) async fn letters(&self, message_id: &str) -> Vec<Letter> {
         self.messages.letters(message_id).await.unwrap()
     }
+}
+
+/// The handlers that ship with these tests.
+fn bundle() -> Bundle {
+    let sources = HANDLERS
+        .iter()
+        .map(|(name, body)| (format!("bench/{name}.luau"), format!("return function(context) {body} end")));
+    Bundle::from_sources(sources).unwrap()
 }
 
 pub(crate) fn handler(name: &str) -> Option<HandlerName> {

@@ -45,6 +45,12 @@ impl Double {
         self.0.lock().unwrap().refused = operations.iter().map(|operation| (*operation).to_owned()).collect();
     }
 
+    /// Forgets an item as if it had never been kept.
+    pub(crate) fn lose(&self, pk: &str, sk: &str) {
+        let lost = self.0.lock().unwrap().items.remove(&(pk.to_owned(), sk.to_owned()));
+        assert!(lost.is_some(), "there is no item {pk} {sk}");
+    }
+
     fn answer(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
@@ -80,6 +86,12 @@ impl State {
                     if let Value::Object(item) = &action["Put"]["Item"] {
                         self.items.insert(key(&action["Put"]["Item"]), item.clone());
                     }
+                }
+                json!({})
+            }
+            "PutItem" => {
+                if let Value::Object(item) = &input["Item"] {
+                    self.items.insert(key(&input["Item"]), item.clone());
                 }
                 json!({})
             }

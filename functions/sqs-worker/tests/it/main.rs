@@ -4,6 +4,7 @@
 mod bench;
 mod double;
 mod on_boarding;
+mod releases;
 
 use std::time::Duration;
 
@@ -276,4 +277,36 @@ async fn a_batch_with_a_nameless_record_fails_before_anything_runs() {
     let error = bench.worker.handle(event, Duration::from_secs(5)).await.unwrap_err();
     assert!(error.to_string().contains("records [2] of 2 have no messageId"), "{error}");
     assert!(bench.double.calls().is_empty());
+}
+
+#[tokio::test]
+async fn releases_are_looked_for_once_in_five_seconds_and_without_the_store_the_old_ones_go_on() {
+    let bench = Bench::with_queue("orders", |_| {}).await;
+    bench.run(vec![record("warm", "ack", 1)]).await;
+    bench.double.calls();
+    for refused in [&["GetItem"][..], &[]] {
+        bench.double.refuse(refused);
+        bench.later();
+        for (batch, calls) in [(0, &["GetItem"][..]), (1, &[]), (2, &[])] {
+            let id = batch.to_string();
+            assert!(bench.run(vec![record(&id, "ack", 1)]).await.is_empty());
+            assert_eq!(names(&bench.double.calls()), calls, "batch {batch}, refused {refused:?}");
+        }
+    }
+}
+
+/// To run what shipped in the place of what was released, or to find no handler and bury the message, would be worse.
+#[tokio::test]
+async fn a_worker_that_never_saw_its_store_returns_every_message_without_a_strike() {
+    let bench = Bench::blind().await;
+    // The redrive policy allows 20 receives: an outage of minutes must not spend them.
+    let batch = vec![record("a", "ack", 1), record("b", "gone", 1), record("c", "ack", 10)];
+    assert_eq!(bench.run(batch).await, ["a", "b", "c"]);
+    let calls = bench.double.calls();
+    let secs: Vec<i64> = visibilities(&calls).iter().map(|(_, secs)| *secs).collect();
+    assert!(secs[..2].iter().all(|secs| (1..=5).contains(secs)) && secs[2] >= 450, "{secs:?}");
+    assert!(!names(&calls).contains(&"UpdateItem") && !names(&calls).contains(&"SendMessage"));
+    bench.double.refuse(&[]);
+    bench.later();
+    assert!(bench.run(vec![record("a", "ack", 1)]).await.is_empty());
 }

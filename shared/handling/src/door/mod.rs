@@ -122,7 +122,7 @@ fn expected(code: &str, message: impl Into<String>) -> HostError {
 
 /// An error with its causes, for the handler's log.
 fn told(error: &dyn std::error::Error) -> String {
-    crate::handling::chain(error)
+    domain::causes(error)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod log;
 mod modules;
 mod natives;
 mod natives_data;
+mod refusal;
 mod run;
 mod time;
 mod turn;
@@ -25,6 +26,7 @@ use vm::{Vm, World};
 
 use crate::{
     FailureKind, HandlerError,
+    pace::Pace,
     walls::{
         machine::{Allowance, Coroutine, Limit, SliceEnd, Ticker},
         process::{Inside, thread_cpu_time},
@@ -34,6 +36,7 @@ use crate::{
 
 /// Makes this process a sandbox; returns when it cannot go on, mostly because its parent is gone.
 pub(crate) fn serve(page: bool, probe: Option<fn(&str) -> String>) -> io::Result<()> {
+    let pace = Pace::new();
     let ticker = Ticker::start()?;
     let inside = Inside::build(page)?;
     let mut output = &inside.output;
@@ -45,7 +48,7 @@ pub(crate) fn serve(page: bool, probe: Option<fn(&str) -> String>) -> io::Result
     let slots = hello.slots as usize;
     let world = Rc::new(World::new(hello, probe));
     let slots = (0..slots).map(|_| Slot { vm: None, active: None }).collect();
-    Floor { inside: &inside, frames, ticker, world, slots, looked: Instant::now() }.serve()
+    Floor { inside: &inside, frames, pace, ticker, world, slots, looked: Instant::now() }.serve()
 }
 
 fn protocol(error: WireError) -> io::Error {
@@ -59,6 +62,7 @@ const HARMLESS_CPU: Duration = Duration::from_millis(50);
 struct Floor<'a> {
     inside: &'a Inside,
     frames: Frames<'a>,
+    pace: Pace,
     ticker: Ticker,
     world: Rc<World>,
     slots: Vec<Slot>,
@@ -85,12 +89,17 @@ impl Floor<'_> {
         loop {
             let any_ready =
                 self.slots.iter().any(|slot| slot.active.as_ref().is_some_and(|active| active.turn.is_due()));
+            let mut looked = false;
             if !any_ready {
-                let frame = self.frames.next()?;
+                let has_begun = self.frames.has_begun();
+                let readable = || has_begun || self.inside.readable();
+                let frame = self.pace.wait(readable, || self.frames.next())?;
                 self.looked = Instant::now();
                 self.take(frame)?;
+                // A read that did not fill its buffer has just seen the end of the input.
+                looked = self.frames.is_drained();
             }
-            while self.frames.has_begun() || self.inside.readable() {
+            while self.frames.has_begun() || !looked && self.inside.readable() {
                 let frame = self.frames.next()?;
                 self.take(frame)?;
             }
@@ -278,16 +287,23 @@ struct Frames<'a> {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
+    /// Whether the last read took all there was.
+    drained: bool,
 }
 
 impl<'a> Frames<'a> {
     fn new(input: &'a File) -> Frames<'a> {
-        Frames { input, buffer: vec![0; 64 << 10], start: 0, end: 0 }
+        Frames { input, buffer: vec![0; 64 << 10], start: 0, end: 0, drained: false }
     }
 
     /// Whether a part of the next frame was read.
     fn has_begun(&self) -> bool {
         self.start < self.end
+    }
+
+    /// Whether nothing more lay in the input at the last read.
+    fn is_drained(&self) -> bool {
+        self.drained
     }
 
     fn next(&mut self) -> io::Result<ToChild> {
@@ -320,7 +336,10 @@ impl<'a> Frames<'a> {
             let mut input = self.input;
             match input.read(&mut self.buffer[self.end..])? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => self.end += read,
+                read => {
+                    self.end += read;
+                    self.drained = self.end < self.buffer.len();
+                }
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 
 use super::{
     modules, natives_data,
+    refusal::{Refusal, answer},
     run::{Pending, is_memory_error, is_out_of_memory, reject},
     vm::{Desk, load},
 };
@@ -21,31 +22,6 @@ use crate::{
 
 /// What the fields of one log line may come to.
 const MAX_FIELDS_BYTES: usize = 8 << 10;
-
-/// Why a native refuses: a code for programs, a sentence for people.
-pub(super) struct Refusal {
-    code: &'static str,
-    message: String,
-}
-
-impl Refusal {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into() }
-    }
-}
-
-/// A native's answer: the machine's own errors pass through, refusals become values.
-pub(super) fn answer<T: mlua::IntoLua>(lua: &Lua, result: Result<T, Refusal>) -> mlua::Result<MultiValue> {
-    let values = match result {
-        Ok(value) => vec![value.into_lua(lua)?],
-        Err(refusal) => vec![
-            Value::Nil,
-            Value::String(lua.create_string(refusal.code)?),
-            Value::String(lua.create_string(&refusal.message)?),
-        ],
-    };
-    Ok(MultiValue::from_vec(values))
-}
 
 /// A conversion's answer: lack of memory stays what it is.
 fn converted<T>(result: Result<T, ConvertError>, code: &'static str) -> mlua::Result<Result<T, Refusal>> {

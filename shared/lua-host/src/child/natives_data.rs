@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    natives::{Refusal, answer},
+    refusal::{Refusal, answer},
     time,
     vm::Desk,
 };

@@ -2,7 +2,7 @@
 
 use jiff::{Span, Timestamp, Zoned, fmt::strtime, tz::TimeZone};
 
-use super::natives::Refusal;
+use super::refusal::Refusal;
 
 /// Longer patterns are no pattern.
 const MAX_PATTERN_BYTES: usize = 256;

@@ -1,5 +1,6 @@
 //! The parent's side: starts the sandbox, gives it work, ends it when it must be ended.
 
+mod alarm;
 mod process;
 mod talk;
 
@@ -12,8 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alarm::Alarms;
 use process::Process;
-use talk::{Ended, talk};
+use talk::{Ended, Watch, talk};
 use tokio::{
     sync::{Mutex, Semaphore},
     time::timeout_at,
@@ -22,7 +24,7 @@ use tracing::warn;
 
 use crate::{
     Bundle, Host, Job, Report,
-    std_files::std_files,
+    std_files::STD_FILES,
     walls::process::close_to_others,
     wire::{Hello, ToChild},
 };
@@ -99,6 +101,7 @@ struct Shared {
     bundle: Bundle,
     /// The first frame of every process, made once.
     hello: Vec<u8>,
+    alarms: Alarms,
     /// One permit per slot.
     slots: Semaphore,
     process: Mutex<Option<Arc<Process>>>,
@@ -119,6 +122,7 @@ impl Sandbox {
         let hello = hello(&config, &bundle);
         let process = Process::start(&config, &hello, true).await?;
         let shared = Shared {
+            alarms: Alarms::default(),
             slots: Semaphore::new(config.slots),
             pid: AtomicU32::new(process.pid().unwrap_or(0)),
             process: Mutex::new(Some(Arc::new(process))),
@@ -179,7 +183,10 @@ impl Shared {
             };
             if let Some((seat, events)) = process.sit() {
                 let grace = Duration::from_millis(self.config.grace_ms);
-                let ended = talk(&process, seat, events, job, test, grace, host).await;
+                let mut alarm = self.alarms.take(job.deadline.into());
+                let watch = Watch::new(&mut alarm, job.deadline, grace);
+                let ended = talk(&process, seat, events, job, test, watch, host).await;
+                self.alarms.give_back(alarm);
                 if !process.is_alive() {
                     self.forget(&process).await;
                 }
@@ -219,7 +226,7 @@ fn start_by(now: Instant, deadline: Instant) -> Instant {
 }
 
 fn hello(config: &SandboxConfig, bundle: &Bundle) -> Vec<u8> {
-    let libraries = std_files().iter().map(|(name, bytecode)| ((*name).to_owned(), bytecode.clone()));
+    let libraries = STD_FILES.iter().map(|(name, bytecode)| ((*name).to_owned(), bytecode.to_vec()));
     let files = bundle.files().map(|(name, file)| (name.to_owned(), file.bytecode.clone()));
     let hello = Hello {
         slots: config.slots as u32,

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::{SandboxConfig, SandboxError};
 use crate::{
     SANDBOX_ARGUMENT,
+    pace::Pace,
     walls::process::SharedPage,
     wire::{FRAME_ROOM, ToChild, ToParent, WireError},
 };
@@ -52,6 +53,8 @@ pub(super) struct Process {
     input: tokio::sync::Mutex<ChildStdin>,
     seats: Arc<Seats>,
     pid: Option<u32>,
+    /// Of its words.
+    pub(super) pace: Pace,
 }
 
 /// What the process and the task that listens to it share.
@@ -131,7 +134,7 @@ impl Process {
             alive: AtomicBool::new(true),
         });
         tokio::spawn(listen(child, listener, Arc::clone(&seats)));
-        Ok(Process { input: tokio::sync::Mutex::new(input), seats, pid })
+        Ok(Process { input: tokio::sync::Mutex::new(input), seats, pid, pace: Pace::new() })
     }
 
     pub(super) fn is_alive(&self) -> bool {

@@ -1,18 +1,23 @@
 //! One run as the parent sees it: the job goes in, host calls come out and are answered, the report comes out.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use serde_json::{Value, json};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, sleep_until},
+    task::yield_now,
+    time::{Instant, sleep},
 };
 use tracing::error;
 
-use super::process::{Death, Event, Process};
+use super::{
+    alarm::Alarm,
+    process::{Death, Event, Process},
+};
 use crate::{
     FailureKind, HandlerError, Host, HostCall, HostError, Job, LogLine, Verdict,
+    pace::{LOOK, Pace},
     wire::{Answer, Done, JobFrame, ToChild},
 };
 
@@ -34,6 +39,52 @@ impl Ended {
     }
 }
 
+/// When a run is to be stopped, and when its sandbox is.
+pub(super) struct Watch<'a> {
+    alarm: &'a mut Alarm,
+    next: Option<(Instant, Measure)>,
+    grace: Duration,
+}
+
+/// What is done to a run whose time is up.
+#[derive(Clone, Copy)]
+enum Measure {
+    Cancel,
+    Kill,
+}
+
+impl Watch<'_> {
+    pub(super) fn new(alarm: &mut Alarm, deadline: std::time::Instant, grace: Duration) -> Watch<'_> {
+        Watch { alarm, next: Some((deadline.into(), Measure::Cancel)), grace }
+    }
+
+    /// Waits until something must be done; for ever, once all has been.
+    async fn due(&mut self) -> Measure {
+        let Some((moment, measure)) = self.next else { return pending().await };
+        self.alarm.at(moment).await;
+        self.next = match measure {
+            Measure::Cancel => Some((moment + self.grace, Measure::Kill)),
+            Measure::Kill => None,
+        };
+        measure
+    }
+
+    /// Waits until the process is to be ended, however long the sandbox takes to listen.
+    async fn last(&mut self) {
+        let Some((moment, measure)) = self.next else { return pending().await };
+        let moment = match measure {
+            Measure::Cancel => moment + self.grace,
+            Measure::Kill => moment,
+        };
+        self.alarm.at(moment).await;
+        self.next = None;
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !matches!(self.next, Some((_, Measure::Cancel)))
+    }
+}
+
 /// Runs a job on a seat of a living process, to its deadline and the grace at most.
 pub(super) async fn talk(
     process: &Process,
@@ -41,36 +92,24 @@ pub(super) async fn talk(
     events: mpsc::Receiver<Event>,
     job: Job,
     test: bool,
-    grace: Duration,
+    watch: Watch<'_>,
     host: Arc<dyn Host>,
 ) -> Ended {
-    let deadline = Instant::from_std(job.deadline);
-    let conversation = Conversation { process, seat, events, deadline, host };
-    let talk = conversation.hold(job, test);
-    tokio::pin!(talk);
-    tokio::select! {
-        biased;
-        ended = &mut talk => ended,
-        () = sleep_until(deadline + grace) => {
-            process.kill(seat);
-            // The end of the process ends the talk.
-            talk.await
-        }
-    }
+    Conversation { process, seat, events, watch, host }.hold(job, test).await
 }
 
 struct Conversation<'a> {
     process: &'a Process,
     seat: usize,
     events: mpsc::Receiver<Event>,
-    deadline: Instant,
+    watch: Watch<'a>,
     host: Arc<dyn Host>,
 }
 
 impl Conversation<'_> {
     async fn hold(mut self, job: Job, test: bool) -> Ended {
         match frame(self.seat, job, test) {
-            Ok(frame) => self.process.say(&frame).await,
+            Ok(frame) => self.say(&frame).await,
             Err(error) => {
                 self.process.rise(self.seat);
                 let message = format!("the job cannot be written: {error}");
@@ -80,32 +119,46 @@ impl Conversation<'_> {
                 )));
             }
         }
-        let mut cancelled = false;
         loop {
             let event = tokio::select! {
                 biased;
-                event = self.events.recv() => event,
-                () = sleep_until(self.deadline), if !cancelled => {
-                    cancelled = true;
-                    self.process.say(&ToChild::Cancel { slot: self.seat as u32 }).await;
+                event = hear(&mut self.events, &self.process.pace) => event,
+                measure = self.watch.due() => {
+                    match measure {
+                        Measure::Cancel => self.say(&ToChild::Cancel { slot: self.seat as u32 }).await,
+                        // The end of the process ends the talk.
+                        Measure::Kill => self.process.kill(self.seat),
+                    }
                     continue;
                 }
             };
             match event {
-                Some(Event::Call { .. }) if cancelled => {}
+                Some(Event::Call { .. }) if self.watch.is_cancelled() => {}
                 Some(Event::Call { module, function, arguments }) => {
                     let answer = tokio::select! {
                         biased;
                         answer = answer(&*self.host, module, function, &arguments) => answer,
                         // Only the end of all can come before the answer.
                         event = self.events.recv() => return self.ended(event),
-                        // The loop cancels.
-                        () = sleep_until(self.deadline) => continue,
+                        // Too late for an answer.
+                        _ = self.watch.due() => {
+                            self.say(&ToChild::Cancel { slot: self.seat as u32 }).await;
+                            continue;
+                        }
                     };
-                    self.process.say(&ToChild::Reply { slot: self.seat as u32, answer }).await;
+                    self.say(&ToChild::Reply { slot: self.seat as u32, answer }).await;
                 }
                 event => return self.ended(event),
             }
+        }
+    }
+
+    /// Says something to the sandbox, which is ended if it does not take it in time.
+    async fn say(&mut self, frame: &ToChild) {
+        tokio::select! {
+            biased;
+            () = self.process.say(frame) => {}
+            () = self.watch.last() => self.process.kill(self.seat),
         }
     }
 
@@ -131,6 +184,25 @@ impl Conversation<'_> {
             _ => Ended::returned("the sandbox ended under another handler"),
         }
     }
+}
+
+/// The sandbox's next word, for which it is looked a moment where that is likely to pay.
+async fn hear(events: &mut mpsc::Receiver<Event>, pace: &Pace) -> Option<Event> {
+    let begun = Instant::now();
+    let looks = pace.looks();
+    if looks {
+        while begun.elapsed() < LOOK {
+            if let Ok(event) = events.try_recv() {
+                pace.learn(begun.elapsed(), true);
+                return Some(event);
+            }
+            // The runtime looks at its pipes before it comes back.
+            yield_now().await;
+        }
+    }
+    let event = events.recv().await;
+    pace.learn(begun.elapsed(), looks);
+    event
 }
 
 fn crashed(message: impl Into<String>) -> Ended {
