@@ -27,6 +27,12 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         entries.get(key).filter(|(_, read_at)| self.is_fresh(*read_at, now)).map(|(value, _)| value.clone())
     }
 
+    /// What is held of `key`, however old: for what can be used again where it turns out not to have changed.
+    pub(crate) fn last(&self, key: &K) -> Option<V> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(key).map(|(value, _)| value.clone())
+    }
+
     /// Holds `value`, unless `keep` prefers what is there already: a slow reader must not put an old version over a new one.
     pub(crate) fn put(&self, key: K, value: V, now: Timestamp, keep: impl Fn(&V) -> bool) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

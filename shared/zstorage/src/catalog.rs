@@ -1,18 +1,28 @@
 mod key_item;
 mod keys;
+mod package_files;
+mod package_item;
+mod package_reads;
+mod package_secrets;
+mod packages;
+mod pages;
 mod queue_item;
 mod queues;
+mod table_item;
+mod tables;
 
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use domain::{ApiKey, Clock, KeyId, Queue, QueueId, QueueName};
+use domain::{ApiKey, Clock, Faults, KeyId, Queue, QueueId, QueueName};
 use jiff::SignedDuration;
 
 use crate::cache::Cache;
 use crate::item::{Item, text};
 use crate::table::{Expression, Range, Table, Undone};
 use crate::{Cursor, Page, StoreError};
+
+pub use packages::{PackageError, Released};
 
 /// How long a queue may be known as it was, by the wall clock.
 const QUEUE_CACHE: SignedDuration = SignedDuration::from_secs(10);
@@ -23,7 +33,7 @@ const KEY_CACHE: SignedDuration = SignedDuration::from_secs(60);
 /// Items read at once when a search passes most of them by.
 const SEARCH_STEP: i32 = 200;
 
-/// The registry of queues, and the API keys. Cheap to clone; clones share their caches.
+/// The registry of queues, packages, tables and their pages, and the API keys. Cheap to clone; clones share their caches.
 ///
 /// Everything is read strongly consistent and cached when found: queues for 10 s, keys for 60 s. What this process
 /// writes, it knows at once.
@@ -38,17 +48,21 @@ struct Inner {
     names: Cache<QueueName, QueueId>,
     arns: Cache<String, QueueId>,
     keys: Cache<KeyId, Arc<ApiKey>>,
+    tables: tables::KnownTables,
 }
 
 /// Why the catalog did not do as it was asked. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// A queue is there already that has what is unique.
-    #[error("another queue has this {field} already")]
+    /// A queue, a table or a page is there already that has what is unique.
+    #[error("another has this {field} already")]
     Taken {
-        /// `name`; or `url`: the worker is attached to this SQS queue by another registration.
+        /// `name` or `apiName`; or `url`: the worker is attached to this SQS queue by another registration.
         field: &'static str,
     },
+    /// What was to be stored is not sound: every fault of it.
+    #[error(transparent)]
+    Unfit(Faults),
     /// What was to be changed is not as the caller knew it any more, or is gone: read it again.
     #[error("it was changed by another request meanwhile; read it again and repeat the change")]
     Conflict,
@@ -60,7 +74,7 @@ pub enum CatalogError {
 impl CatalogError {
     /// Whether another request was there first.
     pub fn is_conflict(&self) -> bool {
-        !matches!(self, CatalogError::Store(_))
+        matches!(self, CatalogError::Taken { .. } | CatalogError::Conflict)
     }
 
     /// Whether the same request may work in a moment.
@@ -79,6 +93,7 @@ impl Catalog {
             names: Cache::new(QUEUE_CACHE),
             arns: Cache::new(QUEUE_CACHE),
             keys: Cache::new(KEY_CACHE),
+            tables: tables::KnownTables::new(),
         }))
     }
 

@@ -7,15 +7,23 @@ mod cache;
 mod catalog;
 mod error;
 mod item;
+mod jobs;
 mod messages;
 mod page;
+mod records;
 mod seal;
 mod table;
 mod tables;
 
-pub use catalog::{Catalog, CatalogError};
+pub use catalog::{Catalog, CatalogError, PackageError, Released};
 pub use error::StoreError;
+pub use jobs::Jobs;
 pub use messages::{Begun, IdempotencyKey, MAX_LETTER_BYTES, Messages, MessagesError};
 pub use page::{Cursor, CursorError, Page};
-pub use seal::{KeyFile, SealError, Sealer};
+pub use records::{
+    By, Change, ChangeKind, Direction, Explain, Found, MAX_ACTIONS, MAX_ITEMS_COUNTED, MAX_ITEMS_READ,
+    MAX_LIMIT, MAX_RECORD_BYTES, MAX_SEARCH_BYTES, MAX_TRANSACTION_BYTES, MERGES, OpenTable, Query,
+    QueryError, Records, Scanned, Slice, WriteError, Written,
+};
+pub use seal::{DataKey, DataKeys, KeyFile, SealError, Sealer, TableKeys};
 pub use tables::create_tables;

@@ -1,28 +1,48 @@
+mod data_key;
 mod key_file;
 
 use std::error::Error;
 use std::path::Path;
 
 use aws_sdk_kms::primitives::Blob;
-use domain::{Credentials, QueueId, Sealed, Secret};
+use domain::{Credentials, OnDemand, PackageName, QueueId, Sealed, Secret, SecretName};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+pub use data_key::{DataKey, DataKeys, TableKeys};
 pub use key_file::KeyFile;
 
 /// KMS encrypts at most this much by itself, bytes.
 const MAX_PLAIN_BYTES: usize = 4096;
 
-/// The name in KMS's encryption context under which the queue's id stands: what was sealed for one queue opens for no other.
-const CONTEXT: &str = "queue-id";
+/// What a seal is bound to: what was sealed for one queue, or as one secret of one package, opens as no other.
+struct Bound {
+    /// KMS's encryption context. Roles are bound to its keys by the template.
+    context: Vec<(&'static str, String)>,
+    /// The same for a key file, as bytes that no other binding has.
+    data: String,
+}
+
+impl Bound {
+    fn queue(id: QueueId) -> Bound {
+        Bound { context: vec![("queue-id", id.to_string())], data: id.to_string() }
+    }
+
+    fn secret(package: &PackageName, name: &SecretName) -> Bound {
+        Bound {
+            context: vec![("package", package.to_string()), ("secret", name.to_string())],
+            data: format!("package#{package}#{name}"),
+        }
+    }
+}
 
 /// Seals credentials, so that neither the table nor its backups give them away. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Sealer {
     /// On AWS: by a key that never leaves KMS.
     Kms {
-        /// KMS in our region.
-        client: aws_sdk_kms::Client,
+        /// KMS in our region; few requests need it.
+        client: OnDemand<aws_sdk_kms::Client>,
         /// Id, ARN or alias of the key.
         key_id: String,
     },
@@ -44,17 +64,17 @@ pub enum SealError {
         #[source]
         source: Option<std::io::Error>,
     },
-    /// User name and password are too long to be sealed.
-    #[error("user name and password together may have about {MAX_PLAIN_BYTES} bytes, not {bytes}")]
+    /// User name and password, or a secret, are too long to be sealed.
+    #[error("what is sealed may have about {MAX_PLAIN_BYTES} bytes in all, not {bytes}")]
     TooLong {
         /// Their length, bytes.
         bytes: usize,
     },
-    /// They were sealed by another key or for another queue, or were tampered with.
-    #[error("these credentials do not open: they were sealed by another key or for another queue")]
+    /// They were sealed by another key or for another queue or secret, or were tampered with.
+    #[error("this does not open: it was sealed by another key or for something else")]
     Closed,
     /// KMS did not do it.
-    #[error("KMS did not {operation} the credentials")]
+    #[error("KMS did not {operation} what is secret")]
     Kms {
         /// `seal` or `open`.
         operation: &'static str,
@@ -115,18 +135,7 @@ impl Sealer {
             password: credentials.password.expose().to_owned(),
         };
         let plain = Zeroizing::new(serde_json::to_vec(&plain).expect("two texts are JSON"));
-        if plain.len() > MAX_PLAIN_BYTES {
-            return Err(SealError::TooLong { bytes: plain.len() });
-        }
-        match self {
-            Sealer::KeyFile(key) => Ok(Sealed(key.seal(&plain, queue.to_string().as_bytes()))),
-            Sealer::Kms { client, key_id } => {
-                let call = client.encrypt().key_id(key_id).plaintext(Blob::new(plain.as_slice()));
-                let answer = call.encryption_context(CONTEXT, queue.to_string()).send().await;
-                let answer = answer.map_err(|error| kms_error("seal", error))?;
-                answer.ciphertext_blob.map(|blob| Sealed(blob.into_inner())).ok_or(SealError::Closed)
-            }
-        }
+        self.seal_bytes(&Bound::queue(queue), &plain).await
     }
 
     /// Opens what was sealed for `queue`.
@@ -134,14 +143,65 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Closed`], [`SealError::Kms`].
     pub async fn open(&self, queue: QueueId, sealed: &Sealed) -> Result<Credentials, SealError> {
-        let plain = match self {
-            Sealer::KeyFile(key) => {
-                key.open(&sealed.0, queue.to_string().as_bytes()).ok_or(SealError::Closed)?
-            }
+        let plain = self.open_bytes(&Bound::queue(queue), sealed).await?;
+        let plain: Plain = serde_json::from_slice(&plain).map_err(|_| SealError::Closed)?;
+        Ok(Credentials { username: Secret::new(&plain.username), password: Secret::new(&plain.password) })
+    }
+
+    /// Seals the secret `name` of `package`.
+    ///
+    /// # Errors
+    /// [`SealError::TooLong`], [`SealError::Kms`].
+    pub async fn seal_secret(
+        &self,
+        package: &PackageName,
+        name: &SecretName,
+        secret: &Secret,
+    ) -> Result<Sealed, SealError> {
+        self.seal_bytes(&Bound::secret(package, name), secret.expose().as_bytes()).await
+    }
+
+    /// Opens what was sealed as the secret `name` of `package`.
+    ///
+    /// # Errors
+    /// [`SealError::Closed`], [`SealError::Kms`].
+    pub async fn open_secret(
+        &self,
+        package: &PackageName,
+        name: &SecretName,
+        sealed: &Sealed,
+    ) -> Result<Secret, SealError> {
+        let plain = self.open_bytes(&Bound::secret(package, name), sealed).await?;
+        std::str::from_utf8(&plain).map(Secret::new).map_err(|_| SealError::Closed)
+    }
+
+    async fn seal_bytes(&self, bound: &Bound, plain: &[u8]) -> Result<Sealed, SealError> {
+        if plain.len() > MAX_PLAIN_BYTES {
+            return Err(SealError::TooLong { bytes: plain.len() });
+        }
+        match self {
+            Sealer::KeyFile(key) => Ok(Sealed(key.seal(plain, bound.data.as_bytes()))),
             Sealer::Kms { client, key_id } => {
-                let call = client.decrypt().key_id(key_id).ciphertext_blob(Blob::new(sealed.0.as_slice()));
-                let answer = call.encryption_context(CONTEXT, queue.to_string()).send().await;
-                let answer = answer.map_err(|error| match error.as_service_error() {
+                let mut call = client.encrypt().key_id(key_id).plaintext(Blob::new(plain));
+                for (name, value) in &bound.context {
+                    call = call.encryption_context(*name, value);
+                }
+                let answer = call.send().await.map_err(|error| kms_error("seal", error))?;
+                answer.ciphertext_blob.map(|blob| Sealed(blob.into_inner())).ok_or(SealError::Closed)
+            }
+        }
+    }
+
+    async fn open_bytes(&self, bound: &Bound, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let plain = match self {
+            Sealer::KeyFile(key) => key.open(&sealed.0, bound.data.as_bytes()).ok_or(SealError::Closed)?,
+            Sealer::Kms { client, key_id } => {
+                let blob = Blob::new(sealed.0.as_slice());
+                let mut call = client.decrypt().key_id(key_id).ciphertext_blob(blob);
+                for (name, value) in &bound.context {
+                    call = call.encryption_context(*name, value);
+                }
+                let answer = call.send().await.map_err(|error| match error.as_service_error() {
                     Some(refusal)
                         if refusal.is_invalid_ciphertext_exception()
                             || refusal.is_incorrect_key_exception() =>
@@ -153,9 +213,7 @@ impl Sealer {
                 answer.plaintext.ok_or(SealError::Closed)?.into_inner()
             }
         };
-        let plain = Zeroizing::new(plain);
-        let plain: Plain = serde_json::from_slice(&plain).map_err(|_| SealError::Closed)?;
-        Ok(Credentials { username: Secret::new(&plain.username), password: Secret::new(&plain.password) })
+        Ok(Zeroizing::new(plain))
     }
 }
 

@@ -142,7 +142,17 @@ impl Table {
     /// Carries out all of `actions` or none. Built once and sent again byte-identical, under one token, when other
     /// writers were in the way, so that an answer that was lost is not a second write.
     pub(crate) async fn transact(&self, operation: &'static str, actions: Vec<Action>) -> Result<(), Undone> {
-        let actions = actions.into_iter().map(|action| self.wire(action)).collect();
+        self.transact_with(operation, actions, Vec::new()).await
+    }
+
+    /// As [`Table::transact`], together with actions on other tables, which stand behind `actions`.
+    pub(crate) async fn transact_with(
+        &self,
+        operation: &'static str,
+        actions: Vec<Action>,
+        others: Vec<TransactWriteItem>,
+    ) -> Result<(), Undone> {
+        let actions = actions.into_iter().map(|action| self.wire(action)).chain(others).collect();
         let token = format!("{:032x}", rand::rng().random::<u128>());
         let call =
             self.client.transact_write_items().set_transact_items(Some(actions)).client_request_token(token);
@@ -155,7 +165,8 @@ impl Table {
         })
     }
 
-    fn wire(&self, action: Action) -> TransactWriteItem {
+    /// The action as the API takes it, on this table.
+    pub(crate) fn wire(&self, action: Action) -> TransactWriteItem {
         let wire = TransactWriteItem::builder();
         match action {
             Action::Put(item, condition) => {

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
-    TimeToLiveSpecification, TimeToLiveStatus,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
 };
+use domain::MAX_INDEXES;
 use tokio::time::sleep;
 
 use crate::StoreError;
@@ -12,31 +14,59 @@ use crate::StoreError;
 /// So often a new table is looked at, 200 ms apart.
 const LOOKS: usize = 300;
 
-/// Makes both tables where they are not there yet, with the time to live of Messages on, and waits until they can be used.
-/// For the local runner and tests: on AWS the template makes them.
+/// Makes the tables where they are not there yet, with the time to live of Messages and Records on and the five secondary indexes
+/// of Records, and waits until they can be used. For the local runner and tests: on AWS the template makes them.
 ///
 /// # Errors
 /// The store's; [`StoreError::Busy`] when a table is not ready after a minute.
-pub async fn create_tables(client: &Client, catalog: &str, messages: &str) -> Result<(), StoreError> {
-    for table in [catalog, messages] {
-        create(client, table).await?;
+pub async fn create_tables(
+    client: &Client,
+    catalog: &str,
+    messages: &str,
+    records: &str,
+) -> Result<(), StoreError> {
+    let plain = |table| keyed(client, table);
+    let indexed = (1..=MAX_INDEXES).fold(keyed(client, records), with_index);
+    for (table, call) in [(catalog, plain(catalog)), (messages, plain(messages)), (records, indexed)] {
+        create(call).await?;
         ready(client, table).await?;
     }
-    turn_on_ttl(client, messages).await
+    turn_on_ttl(client, messages).await?;
+    turn_on_ttl(client, records).await
 }
 
-async fn create(client: &Client, table: &str) -> Result<(), StoreError> {
-    let mut call = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-    for (name, kind) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
-        let element = KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-        let attribute = AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(ScalarAttributeType::S)
-            .build();
-        call = call
-            .key_schema(element.expect("name and kind are set"))
-            .attribute_definitions(attribute.expect("name and type are set"));
-    }
+/// A table whose key is `pk` and `sk`.
+fn keyed(client: &Client, table: &str) -> CreateTableFluentBuilder {
+    let call = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+    call.key_schema(element("pk", KeyType::Hash))
+        .key_schema(element("sk", KeyType::Range))
+        .attribute_definitions(attribute("pk", ScalarAttributeType::S))
+        .attribute_definitions(attribute("sk", ScalarAttributeType::S))
+}
+
+/// The secondary index of slot `slot`: a text and bytes, over whole records.
+fn with_index(call: CreateTableFluentBuilder, slot: usize) -> CreateTableFluentBuilder {
+    let (pk, sk) = (format!("i{slot}pk"), format!("i{slot}sk"));
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(format!("index-{slot}"))
+        .key_schema(element(&pk, KeyType::Hash))
+        .key_schema(element(&sk, KeyType::Range))
+        .projection(Projection::builder().projection_type(ProjectionType::All).build());
+    call.global_secondary_indexes(index.build().expect("name and key are set"))
+        .attribute_definitions(attribute(&pk, ScalarAttributeType::S))
+        .attribute_definitions(attribute(&sk, ScalarAttributeType::B))
+}
+
+fn element(name: &str, kind: KeyType) -> KeySchemaElement {
+    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("name and kind are set")
+}
+
+fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
+    let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(kind);
+    attribute.build().expect("name and type are set")
+}
+
+async fn create(call: CreateTableFluentBuilder) -> Result<(), StoreError> {
     match call.send().await {
         Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(()),
         answer => answer.map(|_| ()).map_err(|error| StoreError::from_call("create a table", error)),

@@ -53,7 +53,7 @@ impl Guard {
     }
 }
 
-fn at_version(version: u64) -> Expression {
+pub(super) fn at_version(version: u64) -> Expression {
     Expression::new("#version = :version").name("#version", "version").value(":version", number(version))
 }
 

@@ -72,7 +72,7 @@ impl House {
             Some(endpoint) => client_as(&key_id().to_string(), endpoint),
             None => client_of(embedded().await),
         };
-        create_tables(&client, "catalog", "messages").await.unwrap();
+        create_tables(&client, "catalog", "messages", "records").await.unwrap();
         House { client, hands: Hands::new() }
     }
 

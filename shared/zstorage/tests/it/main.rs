@@ -2,9 +2,25 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod busy;
+mod data_keys;
 mod house;
 mod keys;
 mod letters;
+mod packages;
+mod query_edges;
+mod query_house;
+mod query_law;
+mod query_ways;
 mod queues;
+mod records_build;
+mod records_edges;
+mod records_idempotency;
+mod records_motion;
+mod records_trouble;
+mod records_unique;
+mod records_write;
 mod rows;
 mod seal;
+mod students;
+mod tables;
+mod troubled;

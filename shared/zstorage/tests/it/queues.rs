@@ -11,7 +11,7 @@ fn name(text: &str) -> QueueName {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_made_once_and_found_the_second_time() {
     let house = House::new().await;
-    create_tables(&house.client, "catalog", "messages").await.unwrap();
+    create_tables(&house.client, "catalog", "messages", "records").await.unwrap();
     let ttl = house.client.describe_time_to_live().table_name("messages").send().await.unwrap();
     assert_eq!(ttl.time_to_live_description.unwrap().attribute_name.as_deref(), Some("expires-at"));
 }

@@ -4,7 +4,7 @@ use aws_credential_types::Credentials as AwsCredentials;
 use aws_sdk_kms::config::{BehaviorVersion, Region};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Json, Router};
-use domain::{Credentials, Secret};
+use domain::{Credentials, PackageName, Secret, SecretName};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use zstorage::{SealError, Sealer};
@@ -34,8 +34,27 @@ async fn credentials_open_for_their_queue_alone_and_cannot_be_seen_sealed() {
     assert_eq!(format!("{sealer:?} {sealed:?}"), "KeyFile(KeyFile(..)) Sealed(..)");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_opens_under_its_own_package_and_name_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    Sealer::create_key_file(&path).unwrap();
+    let package = |name: &str| PackageName::parse(name).unwrap();
+    let secret = |name: &str| SecretName::parse(name).unwrap();
+    for sealer in [Sealer::from_key_file(&path).unwrap(), kms().await] {
+        let given = Secret::new("canary \u{1F511}");
+        let sealed = sealer.seal_secret(&package("shop"), &secret("A"), &given).await.unwrap();
+        assert!(sealer.open_secret(&package("shop"), &secret("A"), &sealed).await.unwrap() == given);
+        for (other, name) in [("shop", "B"), ("shop2", "A"), ("other", "A")] {
+            let opened = sealer.open_secret(&package(other), &secret(name), &sealed).await;
+            assert!(matches!(opened.err(), Some(SealError::Closed)), "{other} {name}");
+        }
+        assert!(matches!(sealer.open(queue_id(), &sealed).await.err(), Some(SealError::Closed)));
+    }
+}
+
 /// A KMS that remembers the last thing it encrypted, under which context, and opens no other.
-async fn kms() -> Sealer {
+pub(crate) async fn kms() -> Sealer {
     let kept: Arc<Mutex<Value>> = Arc::default();
     let answer = async move |headers: HeaderMap, body: String| {
         let asked: Value = serde_json::from_str(&body).unwrap();
@@ -46,6 +65,11 @@ async fn kms() -> Sealer {
             "TrentService.Encrypt" => {
                 *kept = asked;
                 (StatusCode::OK, Json(json!({"CiphertextBlob": "c2VhbGVk"})))
+            }
+            "TrentService.GenerateDataKey" => {
+                *kept = asked;
+                kept["Plaintext"] = json!("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+                (StatusCode::OK, Json(json!({"CiphertextBlob": "c2VhbGVk", "Plaintext": kept["Plaintext"]})))
             }
             _ if asked["CiphertextBlob"] == "c2VhbGVk"
                 && asked["EncryptionContext"] == kept["EncryptionContext"] =>
@@ -63,7 +87,10 @@ async fn kms() -> Sealer {
         .credentials_provider(AwsCredentials::new("test", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http());
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
-    Sealer::Kms { client: aws_sdk_kms::Client::from_conf(config.build()), key_id: "alias/queuelink".into() }
+    Sealer::Kms {
+        client: aws_sdk_kms::Client::from_conf(config.build()).into(),
+        key_id: "alias/queuelink".into(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,235 @@
+//! The one transaction of a write: records, guards, lookups that must be there, the idempotency row. No two actions on one item.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use domain::{ApiName, Fault, Faults, FieldKind, IndexId, Operation, RecordId, Table, Value};
+use jiff::Timestamp;
+
+use super::guard::{self, guards_of};
+use super::item::{VERSION, key_of};
+use super::judged::Judged;
+use super::row::RowKey;
+use super::size::{MAX_TRANSACTION_BYTES, item_bytes};
+use super::stray::Stray;
+use super::{MAX_ACTIONS, WriteError};
+use crate::item::number;
+use crate::table::{Action, Expression};
+
+/// What an action is for, so that a failed condition can be told in the caller's words. Operations are counted from 0.
+#[derive(Debug, PartialEq)]
+pub(super) enum Role {
+    /// The record is as it was read.
+    Record,
+    /// The operation takes what is unique to this index.
+    Take { operation: usize, index: IndexId, guard: String },
+    /// This guard is let go of by these records, one of which has it.
+    Free { guard: String, holders: Vec<RecordId> },
+    /// These fields of these operations point at a record.
+    Lookup(Vec<(usize, ApiName)>),
+    /// The client's idempotency key is free.
+    Row,
+}
+
+/// What is sent, and what each part of it is for.
+#[derive(Default)]
+pub(super) struct Transaction {
+    pub(super) actions: Vec<Action>,
+    pub(super) roles: Vec<Role>,
+    /// Records that are not written, and the version each must have; `None` = it must be gone.
+    checked: BTreeMap<RecordId, Option<u64>>,
+}
+
+/// What was seen of guards when an earlier transaction failed on them.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Guards that a record was thought to hold and does not: while an index is built, two records may have one value.
+    pub(super) not_held: HashSet<(String, RecordId)>,
+    /// Guards whose holder has not what they guard.
+    pub(super) strays: HashMap<String, Stray>,
+}
+
+/// Why nothing is sent.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// These operations stand in each other's way.
+    Operations(Vec<(usize, WriteError)>),
+    /// All together are too much.
+    Whole(WriteError),
+}
+
+impl Transaction {
+    fn add(&mut self, role: Role, action: Action) {
+        self.actions.push(action);
+        self.roles.push(role);
+    }
+
+    /// What carries out `judged`, by what was `seen` of guards so far.
+    pub(super) fn of(
+        judged: &[Judged<'_>],
+        row: Option<&RowKey>,
+        seen: &Seen,
+        now: Timestamp,
+    ) -> Result<Transaction, Unfit> {
+        let mut transaction = Transaction::default();
+        if row.is_none() && judged.iter().all(Judged::changes_nothing) {
+            return Ok(transaction);
+        }
+        for change in judged {
+            transaction.add(Role::Record, record(change));
+        }
+        let mut faults = transaction.guards(judged, seen);
+        faults.extend(transaction.lookups(judged));
+        if !faults.is_empty() {
+            return Err(Unfit::Operations(faults));
+        }
+        if let Some(row) = row {
+            let outcomes = judged.iter().map(|change| (change.operation, change.shown().1));
+            for action in row.take(outcomes, now.as_second()) {
+                transaction.add(Role::Row, action);
+            }
+        }
+        transaction.fitting().map_err(Unfit::Whole)
+    }
+
+    /// A guard that one operation lets go of and another takes is one action.
+    fn guards(&mut self, judged: &[Judged<'_>], seen: &Seen) -> Vec<(usize, WriteError)> {
+        let mut freed: BTreeMap<String, Vec<RecordId>> = BTreeMap::new();
+        let mut taken: BTreeMap<String, (usize, IndexId)> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (operation, change) in judged.iter().enumerate() {
+            let table = change.table.schema.table();
+            let had = change.old.as_ref().map(|old| guards_of(table, &old.values)).unwrap_or_default();
+            let has = change.new.as_ref().map(|(new, _)| guards_of(table, &new.values)).unwrap_or_default();
+            for guard in had.keys().filter(|guard| !has.contains_key(*guard)) {
+                if !seen.not_held.contains(&(guard.clone(), change.id)) {
+                    freed.entry(guard.clone()).or_default().push(change.id);
+                }
+            }
+            for (guard, index) in has.into_iter().filter(|(guard, _)| !had.contains_key(guard)) {
+                match taken.entry(guard) {
+                    Entry::Occupied(_) => faults.push((operation, taken_error(table, &[index]))),
+                    Entry::Vacant(free) => drop(free.insert((operation, index))),
+                }
+            }
+        }
+        for (guard, (operation, index)) in taken {
+            let mut before = freed.remove(&guard).unwrap_or_default();
+            before.extend(seen.strays.get(&guard).and_then(|stray| self.still_stray(*stray, judged)));
+            let action = guard::take(&guard, judged[operation].id, &before);
+            self.add(Role::Take { operation, index, guard }, action);
+        }
+        for (guard, holders) in freed {
+            let action = guard::free(&guard, &holders);
+            self.add(Role::Free { guard, holders }, action);
+        }
+        faults
+    }
+
+    /// The holder of a stray guard, whom the transaction finds as it was seen or fails.
+    fn still_stray(&mut self, stray: Stray, judged: &[Judged<'_>]) -> Option<RecordId> {
+        let Stray { holder, version } = stray;
+        if let Some(change) = judged.iter().find(|change| change.id == holder) {
+            let read = change.old.as_ref().map(|old| old.version);
+            return (read == version).then_some(holder);
+        }
+        match self.checked.get(&holder) {
+            Some(checked) => (*checked == version).then_some(holder),
+            None => {
+                self.checked.insert(holder, version);
+                self.add(Role::Record, stray.check());
+                Some(holder)
+            }
+        }
+    }
+
+    /// A record that a lookup is set to must be there at that moment. Those that the same transaction writes are.
+    fn lookups(&mut self, judged: &[Judged<'_>]) -> Vec<(usize, WriteError)> {
+        let mut wanted: BTreeMap<RecordId, Vec<(usize, ApiName)>> = BTreeMap::new();
+        for (operation, change) in judged.iter().enumerate() {
+            let Some((new, _)) = &change.new else { continue };
+            for field in &change.table.schema.table().fields {
+                let before = change.old.as_ref().and_then(|old| old.values.get(&field.id));
+                let after = new.values.get(&field.id);
+                if let (FieldKind::Lookup { .. }, Some(Value::Lookup(id))) = (&field.kind, after)
+                    && before != after
+                {
+                    wanted.entry(*id).or_default().push((operation, field.api_name.clone()));
+                }
+            }
+        }
+        let mut faults = Vec::new();
+        for (id, fields) in wanted {
+            match judged.iter().find(|change| change.id == id) {
+                Some(change) if change.operation == Operation::Delete => {
+                    faults.extend(lookup_errors(&fields))
+                }
+                Some(_) => {}
+                None if self.checked.get(&id) == Some(&None) => faults.extend(lookup_errors(&fields)),
+                None if self.checked.contains_key(&id) => {}
+                None => {
+                    let (pk, sk) = key_of(id);
+                    let condition = Expression::present();
+                    self.add(Role::Lookup(fields), Action::Check { pk, sk, condition });
+                }
+            }
+        }
+        faults
+    }
+
+    fn fitting(self) -> Result<Transaction, WriteError> {
+        let actions = self.actions.len();
+        if actions > MAX_ACTIONS {
+            return Err(WriteError::TooMany { actions });
+        }
+        let bytes = self.actions.iter().map(|action| match action {
+            Action::Put(item, _) => item_bytes(item),
+            _ => 0,
+        });
+        match bytes.sum() {
+            bytes if bytes > MAX_TRANSACTION_BYTES => Err(WriteError::TooLarge { bytes }),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// The action on the record itself.
+fn record(change: &Judged<'_>) -> Action {
+    let (pk, sk) = key_of(change.id);
+    let unchanged = change.old.as_ref().map(|old| at_version(old.version));
+    match (&change.new, unchanged) {
+        (Some(_), Some(condition)) if change.changes_nothing() => Action::Check { pk, sk, condition },
+        (Some((_, item)), condition) => {
+            Action::Put(item.clone(), Some(condition.unwrap_or_else(Expression::absent)))
+        }
+        (None, condition) => {
+            Action::Delete { pk, sk, condition: condition.expect("what is removed was read") }
+        }
+    }
+}
+
+/// The record still has this version.
+pub(super) fn at_version(version: u64) -> Expression {
+    Expression::new("#version = :version").name("#version", VERSION).value(":version", number(version))
+}
+
+/// Another record has what is unique to these indexes.
+pub(super) fn taken_error(table: &Table, indexes: &[IndexId]) -> WriteError {
+    let fields: BTreeSet<_> = table
+        .indexes
+        .iter()
+        .filter(|index| indexes.contains(&index.id))
+        .flat_map(|index| index.fields.iter().copied())
+        .collect();
+    let fields = fields.into_iter().filter_map(|id| Some(table.field_by_id(id)?.api_name.clone()));
+    WriteError::Taken { fields: fields.collect() }
+}
+
+/// These fields point at a record that is not there.
+pub(super) fn lookup_errors(fields: &[(usize, ApiName)]) -> Vec<(usize, WriteError)> {
+    let error = |(operation, name): &(usize, ApiName)| {
+        let fault = Fault::new(format!("fields/{name}"), "lookup", "there is no record with this id");
+        (*operation, WriteError::Invalid(Faults::from(fault)))
+    };
+    fields.iter().map(error).collect()
+}
