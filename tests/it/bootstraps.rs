@@ -3,6 +3,7 @@
 //! `QUEUELINK_BOOTSTRAPS` names a folder of other binaries (the release ones) to try instead of this build's own.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -19,6 +20,10 @@ fn binary(name: &str) -> PathBuf {
             "publish" => env!("CARGO_BIN_EXE_it-publish"),
             "queue-admin" => env!("CARGO_BIN_EXE_it-queue-admin"),
             "sqs-worker" => env!("CARGO_BIN_EXE_it-sqs-worker"),
+            "job-worker" => env!("CARGO_BIN_EXE_it-job-worker"),
+            "zstorage-read" => env!("CARGO_BIN_EXE_it-zstorage-read"),
+            "zstorage-schema" => env!("CARGO_BIN_EXE_it-zstorage-schema"),
+            "zstorage-write" => env!("CARGO_BIN_EXE_it-zstorage-write"),
             other => panic!("no function is called {other}"),
         }),
     }
@@ -135,8 +140,18 @@ async fn sqs_worker_names_the_failed_messages_and_no_other() {
     // Lambda must be told that the whole batch failed: this record has no name to put into an answer.
     worker.invoke(event("batch-record-without-id", &fill(&plain.arn))).await.unwrap_err();
     calls.take();
-    worker.invoke(event("batch-of-ten", &fill(&plain.arn))).await.unwrap();
-    assert_eq!(calls.take(), Vec::<String>::new(), "a warm batch that succeeds costs no AWS call at all");
+    let mut costs = Vec::new();
+    for _ in 0..3 {
+        worker.invoke(event("batch-of-ten", &fill(&plain.arn))).await.unwrap();
+        costs.push(calls.take());
+    }
+    // One look at what is released in 5 s, whatever the number of batches; three of them take no 5 s.
+    costs.retain(|cost| *cost != ["DynamoDB_20120810.GetItem"]);
+    assert!(costs.len() >= 2, "the released packages are looked for too often");
+    assert!(
+        costs.iter().all(Vec::is_empty),
+        "a warm batch that succeeds costs no AWS call at all: {costs:?}"
+    );
     worker.invoke(event("batch-two-of-ten-fail", &fill(&plain.arn))).await.unwrap();
     let seen = calls.take();
     let visibility = seen.iter().filter(|call| *call == "AmazonSQS.ChangeMessageVisibilityBatch").count();
@@ -146,8 +161,70 @@ async fn sqs_worker_names_the_failed_messages_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_with_half_its_environment_says_everything_that_is_missing() {
-    let mut publish =
-        Function::start("publish", &binary("publish"), &[("AWS_REGION", "eu-west-1".to_owned())]).await;
-    assert_ne!(publish.exit_code().await, Some(0));
+async fn tables_and_records_answer_the_events_of_an_http_api_and_jobs_those_of_a_queue() {
+    let house = TestHouse::start().await;
+    let environment = environment(&house, &Calls::default()).await;
+    let mut schema = Function::start("zstorage-schema", &binary("zstorage-schema"), &environment).await;
+    let mut write = Function::start("zstorage-write", &binary("zstorage-write"), &environment).await;
+    let mut read = Function::start("zstorage-read", &binary("zstorage-read"), &environment).await;
+    let mut jobs = Function::start("job-worker", &binary("job-worker"), &environment).await;
+    let ask = |method: &str, path: &str, body: Value| {
+        let path = format!("/api/v1/zstorage/{path}");
+        let mut event = event("list-queues", &[("@KEY@", &house.admin_key)]);
+        event["rawPath"] = json!(path);
+        event["requestContext"]["http"]["path"] = json!(path);
+        event["requestContext"]["http"]["method"] = json!(method);
+        event["body"] = json!(body.to_string());
+        event
+    };
+    let table = json!({"apiName": "T", "fields": [{"apiName": "n", "type": "integer"}]});
+    let answer = schema.invoke(ask("POST", "table", table)).await.unwrap();
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+    let record = json!({"apiName": "T", "fields": {"n": 7}});
+    let made = write.invoke(ask("POST", "record/new", record)).await.unwrap();
+    assert_eq!(made["statusCode"], 201, "{made}");
+    let id = body_of(&made)["id"].as_str().unwrap().to_owned();
+    let got = read.invoke(ask("GET", &format!("record/{id}"), Value::Null)).await.unwrap();
+    assert_eq!((&got["statusCode"], &body_of(&got)["fields"]["n"]), (&json!(200), &json!(7)), "{got}");
+    let refused = read.invoke(ask("POST", "record/new", json!({}))).await.unwrap();
+    assert_eq!(refused["statusCode"], 405, "what reads serves no writes: {refused}");
+    let nothing = json!({"Records": [{"messageId": "m", "body": "{}"}]});
+    assert_eq!(jobs.invoke(nothing).await.unwrap(), json!({"batchItemFailures": []}));
+    drop((schema, write, read, jobs));
+    house.stop().await;
+}
+
+#[test]
+fn a_function_that_cannot_start_says_why_in_one_plain_sentence() {
+    let check = |name: &str, environment: &[(&str, &str)], said: &[&str]| {
+        let output =
+            Command::new(binary(name)).env_clear().envs(environment.iter().copied()).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{name}: {told}");
+        assert_eq!(told.lines().count(), 1, "{name}: {told}");
+        assert!(told.starts_with(said[0]), "{name}: {told}");
+        for part in said {
+            assert!(told.contains(part), "{name} does not say {part}: {told}");
+        }
+    };
+    let missing = "the environment is not complete: ";
+    let half = [("AWS_REGION", "eu-west-1")];
+    check("publish", &half, &[missing, "ACCOUNT_ID", "CATALOG_TABLE", "MESSAGES_TABLE", "KMS_KEY_ID"]);
+    check("queue-admin", &half, &[missing, "CATALOG_TABLE", "WORKER_FUNCTION", "STACK_NAME", "KMS_KEY_ID"]);
+    check("sqs-worker", &half, &[missing, "CATALOG_TABLE", "MESSAGES_TABLE", "HANDLERS_DIR"]);
+    check("zstorage-schema", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "JOBS_QUEUE", "KMS_KEY_ID"]);
+    check("zstorage-write", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"]);
+    check("zstorage-read", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"]);
+    check("job-worker", &half, &[missing, "MESSAGES_TABLE", "RECORDS_TABLE", "JOBS_QUEUE", "KMS_KEY_ID"]);
+    check("publish", &[("LOG_LEVEL", "loud")], &["LOG_LEVEL is wrong: say error, warn"]);
+    let whole = [
+        ("AWS_REGION", "eu-west-1"),
+        ("ACCOUNT_ID", "000000000000"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("CATALOG_TABLE", "catalog"),
+        ("MESSAGES_TABLE", "messages"),
+        ("KEY_FILE", "/no/such/file"),
+    ];
+    check("publish", &whole, &["the key file /no/such/file", ": No such file or directory"]);
 }

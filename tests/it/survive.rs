@@ -9,7 +9,7 @@ use crate::support::eventually;
 use crate::support::house::handlers;
 use crate::support::recorder::Recorder;
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     runtime: Value,
     client: reqwest::Client,
@@ -23,7 +23,7 @@ fn command(data: &Path, arguments: &[&str]) -> Command {
 }
 
 impl Process {
-    async fn start(data: &Path) -> Process {
+    pub(crate) async fn start(data: &Path) -> Process {
         let old = std::fs::metadata(data.join("runtime.json")).and_then(|m| m.modified()).ok();
         let child = command(data, &["--listen", "127.0.0.1:0", "--no-samples"])
             .stdout(Stdio::null())
@@ -51,7 +51,7 @@ impl Process {
         format!("{}/api/v1/zstorage/{path}", self.runtime["api"].as_str().unwrap())
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         let key = self.runtime["admin-key"].as_str().unwrap();
         let request = self.client.post(self.url(path)).bearer_auth(key).body(body.to_string());
         let answer = request.send().await.unwrap();
@@ -62,7 +62,7 @@ impl Process {
     }
 
     /// SIGKILL, by pid: no destructor, no flush, no farewell.
-    fn kill_9(mut self) {
+    pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

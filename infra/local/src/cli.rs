@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::engines::dynamodb::Durability;
 use crate::house::{House, Options};
 use crate::lua_tests;
+use crate::package::{self, Door};
 use crate::stack::{self, Leaving, Stack};
 
 /// A label of a key has at most this many characters, as in the API.
@@ -82,6 +83,9 @@ enum Command {
         #[arg(long, value_name = "FOLDER", default_value = "infra/handlers")]
         handlers_dir: PathBuf,
     },
+    /// Packages of Lua handlers
+    #[command(subcommand)]
+    Package(PackageCommand),
     /// API keys of a stack on AWS
     #[command(subcommand)]
     Key(KeyCommand),
@@ -102,6 +106,42 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
+enum PackageCommand {
+    /// Release a folder as a package: at work within 10 s, without a redeploy
+    ///
+    /// The folder has handlers at its top, modules in 'lib', tests in 'tests', and a 'package.json' if it needs secrets. It goes
+    /// to the house that runs on this machine, or to the API that is named.
+    Push {
+        /// The package's folder
+        folder: PathBuf,
+
+        /// The package's name [default: that of the folder]
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+
+        /// Why this release is made, for people
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+
+        /// Keep the release, but let the active one go on
+        #[arg(long)]
+        inactive: bool,
+
+        /// The API to release to, such as https://ID.execute-api.REGION.amazonaws.com
+        #[arg(long, value_name = "URL", requires = "key_file")]
+        api: Option<String>,
+
+        /// A file whose text is an API key with the scope package:write:NAME
+        #[arg(long, value_name = "FILE", requires = "api")]
+        key_file: Option<PathBuf>,
+
+        /// The data folder of the house on this machine
+        #[arg(long, value_name = "FOLDER", default_value = ".queuelink", conflicts_with = "api")]
+        data_dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum KeyCommand {
     /// Make an API key in a stack on AWS and print it, this once
     ///
@@ -117,7 +157,7 @@ enum KeyCommand {
         label: String,
 
         /// What it may do, repeatable: *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *),
-        /// dead-letter:read, key:read, key:write
+        /// dead-letter:read, package:read:NAME, package:write:NAME, key:read, key:write
         #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
         scopes: Vec<Scope>,
     },
@@ -145,6 +185,22 @@ pub fn run() -> ExitCode {
     let done = init_tracing(&environment).map_err(Box::from).and_then(|()| match args.command {
         None => serve(args.house),
         Some(Command::Test { package, handlers_dir }) => test(&handlers_dir, package.as_deref()),
+        Some(Command::Package(PackageCommand::Push {
+            folder,
+            name,
+            note,
+            inactive,
+            api,
+            key_file,
+            data_dir,
+        })) => {
+            let door = match (&api, &key_file) {
+                (Some(api), Some(key_file)) => Door::at(api, key_file),
+                _ => Door::of_house(&data_dir),
+            };
+            door.map_err(Box::from)
+                .and_then(|door| push(&door, &folder, name.as_deref(), note.as_deref(), !inactive))
+        }
         Some(Command::Key(KeyCommand::Create { stack, label, scopes })) => {
             create_key(&environment, &stack, &label, scopes)
         }
@@ -203,6 +259,29 @@ fn test(handlers: &Path, package: Option<&str>) -> Result<(), Box<dyn Error>> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let passed = runtime.block_on(lua_tests::run(handlers, package, program, &mut io::stdout().lock()))?;
     if passed { Ok(()) } else { Err("not all tests of the handlers passed".into()) }
+}
+
+fn push(
+    door: &Door,
+    folder: &Path,
+    name: Option<&str>,
+    note: Option<&str>,
+    activate: bool,
+) -> Result<(), Box<dyn Error>> {
+    let (name, files) = (package::name_of(folder, name)?, package::read(folder)?);
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let release = runtime.block_on(door.release(&name, &files, note, activate))?;
+    let text = |key: &str| release[key].as_str().unwrap_or_default();
+    let handlers = release["handlers"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+    say(&format!("{name}@{}\n", release["release"]))?;
+    for handler in handlers {
+        say(&format!("  {handler}\n"))?;
+    }
+    match release["active"].as_bool() {
+        Some(true) => say(&format!("at work everywhere from {}\n", text("active-from")))?,
+        _ => say("not active; make it so with PUT package/NAME/active\n")?,
+    }
+    Ok(())
 }
 
 fn create_key(
@@ -313,6 +392,10 @@ mod tests {
             &["key", "create", "--stack", "s", "--label", " "],
             &["key", "create", "--stack", "s", "--label", "a\nb"],
             &["--fast", "key", "create", "--stack", "s"],
+            &["package", "push"],
+            &["package", "push", "shop", "--api", "http://127.0.0.1:1"],
+            &["package", "push", "shop", "--key-file", "key"],
+            &["package", "push", "shop", "--api", "u", "--key-file", "key", "--data-dir", "d"],
             &["destroy"],
             &["destroy", "--stack", "s", "--fast"],
         ] {

@@ -8,7 +8,6 @@
 //!
 //! **Functions do not know that they run here:** they get endpoints instead of AWS's addresses, and nothing else differs.
 
-mod causes;
 pub mod cli;
 pub mod control;
 pub mod engines;
@@ -19,6 +18,7 @@ mod key;
 mod lua_tests;
 pub mod mailbox;
 pub mod mapping;
+pub mod package;
 pub mod ports;
 pub mod runtime;
 pub mod stack;

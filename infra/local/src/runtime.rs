@@ -52,6 +52,15 @@ impl Runtime {
         }
     }
 
+    /// The API's address and its admin key, as the last start wrote them; `None` if there was none.
+    ///
+    /// # Errors
+    /// [`FolderError`] names the file.
+    pub(crate) fn read(file: &Path) -> Result<Option<(String, Secret)>, FolderError> {
+        let written = read_json::<Written>(file, REMEDY)?;
+        Ok(written.map(|written| (written.api, Secret::new(written.admin_key))))
+    }
+
     /// Replaces the file, readable by its owner only.
     ///
     /// # Errors

@@ -1,31 +1,46 @@
 //! Figures, run by hand and written into docs/figures.md: timings are no tests.
 //!
-//! `cargo run --release -p bench -- sandbox | worker | start BINARY...`
+//! `cargo run --release -p bench -- sandbox | memory | worker | records | start BINARY...`
 
+mod memory;
+mod meter;
+mod records;
 mod sandbox;
 mod start;
 mod worker;
 
 use std::process::ExitCode;
 
+use tokio::runtime::{Builder, Runtime};
+
 fn main() -> ExitCode {
     lua_host::sandbox_entry();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["sandbox"] => runtime.block_on(sandbox::measure()),
-        ["worker"] => runtime.block_on(worker::measure()),
+        ["sandbox"] => as_a_function(sandbox::measure()),
+        ["memory"] => as_a_function(memory::measure()),
+        ["worker"] => runtime(Builder::new_multi_thread()).block_on(worker::measure()),
+        ["records"] => runtime(Builder::new_multi_thread()).block_on(records::measure()),
         ["start", ref binaries @ ..] if !binaries.is_empty() => {
             for binary in binaries {
-                runtime.block_on(start::measure(binary));
+                as_a_function(start::measure(binary));
             }
         }
         _ => {
-            eprintln!("say what to measure: sandbox, worker, or start BINARY...");
+            eprintln!("say what to measure: sandbox, memory, worker, records, or start BINARY...");
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
+}
+
+/// On one thread, as the mains of the functions run.
+fn as_a_function(measure: impl Future<Output = ()>) {
+    runtime(Builder::new_current_thread()).block_on(measure);
+}
+
+fn runtime(mut builder: Builder) -> Runtime {
+    builder.enable_all().build().expect("a runtime can be made")
 }
 
 /// Prints minimum, median, 99th percentile and maximum of `samples`, in microseconds.

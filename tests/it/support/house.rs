@@ -33,6 +33,7 @@ pub struct Queue {
 pub struct Answer {
     pub status: u16,
     pub content_type: String,
+    pub headers: reqwest::header::HeaderMap,
     pub body: Value,
 }
 
@@ -56,6 +57,11 @@ impl Answer {
     /// A string field of the answer.
     pub fn text(&self, field: &str) -> &str {
         self.body[field].as_str().unwrap_or_else(|| panic!("{field} in {self:?}"))
+    }
+
+    /// A header of the answer; empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// The faults of a problem document.
@@ -87,6 +93,11 @@ impl TestHouse {
         let sqs = sqs_client(house.sqs());
         let admin_key = house.admin_key().expose().to_owned();
         TestHouse { house, data, client: super::http_client(), sqs, admin_key }
+    }
+
+    /// The address of the API.
+    pub fn api(&self) -> &str {
+        self.house.api()
     }
 
     /// Stops in order.
@@ -129,10 +140,11 @@ impl TestHouse {
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
+        let headers = answer.headers().clone();
         let content_type =
-            answer.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+            headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let bytes = answer.bytes().await.unwrap();
-        Answer { status, content_type, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+        Answer { status, content_type, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
     }
 
     pub async fn send(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> Answer {
@@ -274,6 +286,8 @@ impl TestHouse {
             ("STACK_NAME", "local".to_owned()),
             ("CATALOG_TABLE", "local-Catalog".to_owned()),
             ("MESSAGES_TABLE", "local-Messages".to_owned()),
+            ("RECORDS_TABLE", "local-Records".to_owned()),
+            ("JOBS_QUEUE", "local-jobs".to_owned()),
             ("KEY_FILE", key_file.display().to_string()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.house.dynamodb().to_owned()),
             ("AWS_ENDPOINT_URL_SQS", self.house.sqs().to_owned()),

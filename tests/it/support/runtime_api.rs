@@ -86,16 +86,6 @@ impl Function {
             () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no answer within 30 s; exited: {:?}", self.child.try_wait()),
         }
     }
-
-    /// Waits for the process to end by itself and tells its exit code.
-    pub async fn exit_code(&mut self) -> Option<i32> {
-        super::eventually("the process ends", 20, || {
-            let ended = self.child.try_wait().unwrap();
-            async move { ended }
-        })
-        .await
-        .code()
-    }
 }
 
 impl Drop for Function {

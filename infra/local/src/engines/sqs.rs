@@ -21,6 +21,7 @@ mod refusal;
 mod send;
 mod settle;
 mod store;
+mod stored;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use crate::causes::causes;
+use domain::causes;
+
 use crate::engines::EngineError;
 use crate::folder::FolderError;
 

@@ -5,6 +5,7 @@ mod first;
 mod greeting;
 mod ground;
 mod services;
+mod tables;
 mod worker;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use publish::PublishState;
 use queue::{Queues, SqsConfig};
 use queue_admin::{AdminState, Settings};
 use tokio::net::TcpListener;
-use zstorage::{Catalog, Messages};
+use zstorage::{Catalog, Jobs, Messages, Records};
 
 use crate::control::Control;
 use crate::engines::dynamodb::Durability;
@@ -37,6 +38,7 @@ use first::AdminKey;
 use greeting::Start;
 use ground::{Ground, TABLES_FILE};
 use services::{Service, Stopped};
+use tables::{JOB_WORKER, TableParts};
 use worker::WorkerParts;
 
 /// Where everything on this machine is, in ARNs.
@@ -46,6 +48,7 @@ const STACK: &str = "local";
 
 const CATALOG: &str = "local-Catalog";
 const MESSAGES: &str = "local-Messages";
+const RECORDS: &str = "local-Records";
 
 /// The function that mappings feed.
 const WORKER: &str = "sqs-worker";
@@ -121,24 +124,19 @@ impl House {
         let (smtp_url, engines) = (ground.smtp_url.clone(), ground.addresses()?);
         let (mut below, control) = ground.serve(&mailbox);
 
-        zstorage::create_tables(&aws.dynamodb(), CATALOG, MESSAGES)
+        zstorage::create_tables(&aws.dynamodb(), CATALOG, MESSAGES, RECORDS)
             .await
             .map_err(StartError::part("the tables"))?;
         let catalog = Catalog::new(aws.dynamodb(), CATALOG.to_owned(), clock.clone());
         let messages = Messages::new(aws.dynamodb(), MESSAGES.to_owned(), clock.clone());
-        let parts = aws.sqs_parts();
-        let queues = Queues::new(SqsConfig {
-            region: parts.region,
-            endpoint: parts.endpoint,
-            credentials: parts.credentials,
-            http_client: parts.http_client,
-        });
+        let queues = Queues::new(aws.sqs(SqsConfig::new));
         let worker = worker::start(WorkerParts {
             program: options.sandbox_program,
             bundle,
             catalog: catalog.clone(),
             messages: messages.clone(),
             queues: queues.clone(),
+            sealer: sealer.clone(),
             smtp_url,
             engines,
             clock: clock.clone(),
@@ -146,8 +144,17 @@ impl House {
         .await?;
         let source =
             Source { sqs: polling_client(&aws), endpoint: aws.endpoints.sqs.clone().unwrap_or_default() };
-        let functions = Functions::default().with(WORKER, worker);
+        let tables = TableParts {
+            catalog: catalog.clone(),
+            records: Records::new(aws.dynamodb(), RECORDS.to_owned(), clock.clone()),
+            jobs: Jobs::new(aws.dynamodb(), MESSAGES.to_owned(), clock.clone()),
+            queues: queues.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+        };
+        let functions = Functions::default().with(WORKER, worker).with(JOB_WORKER, tables.worker());
         let mappings = Mappings::open(folder.join("mappings.json"), source, functions, clock.clone())?;
+        tables.attach(&mappings).await?;
         let ages = sqs.clone();
         let desk = Control::new(
             REGION,
@@ -164,6 +171,7 @@ impl House {
             queue_admin::router(AdminState {
                 catalog: catalog.clone(),
                 messages,
+                jobs: tables.jobs.clone(),
                 queues,
                 mappings: queue::Mappings::new(aws.lambda(), WORKER.to_owned()),
                 ages: queue::Ages::new(aws.cloudwatch()),
@@ -179,7 +187,7 @@ impl House {
                 },
             }),
         );
-        let api = api::serve(routes, Keys::new(catalog.clone(), clock.clone()));
+        let api = api::serve(routes.merge(tables.router()), Keys::new(catalog.clone(), clock.clone()));
         let admin_key = first::admin_key(&catalog, kept_key, &clock).await;
         let (start, admin_key) = match admin_key.map_err(StartError::part("the admin key"))? {
             AdminKey::Kept(key) => (Start::Later, key),
@@ -280,15 +288,16 @@ fn configuration(key_file: &Path) -> Vec<(&'static str, String)> {
 
 /// A client whose calls may take as long as a poll.
 fn polling_client(aws: &Aws) -> aws_sdk_sqs::Client {
-    let parts = aws.sqs_parts();
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(POLL_WITHIN).build();
-    let mut config = aws_sdk_sqs::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(parts.region))
-        .credentials_provider(parts.credentials)
-        .http_client(parts.http_client)
-        .retry_config(RetryConfig::standard())
-        .timeout_config(timeouts);
-    config.set_endpoint_url(parts.endpoint);
-    aws_sdk_sqs::Client::from_conf(config.build())
+    aws.sqs(|region, endpoint, credentials, http_client| {
+        let mut config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .credentials_provider(credentials)
+            .http_client(http_client)
+            .retry_config(RetryConfig::standard())
+            .timeout_config(timeouts);
+        config.set_endpoint_url(endpoint);
+        aws_sdk_sqs::Client::from_conf(config.build())
+    })
 }

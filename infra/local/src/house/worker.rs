@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use domain::Clock;
 use egress::{FetchPolicy, Fetcher, Guard, Mailer};
-use handling::{DEFAULT_CPU_BUDGET, Door, DoorParts, Handling, HandlingParts};
-use lua_host::{Bundle, Sandbox, SandboxConfig};
+use handling::{DEFAULT_CPU_BUDGET, Door, DoorParts, Handlers, HandlersParts, Handling, HandlingParts};
+use lua_host::{Bundle, SandboxConfig};
 use queue::Queues;
 use serde_json::{Value, json};
 use sqs_worker::SqsWorker;
-use zstorage::{Catalog, Messages};
+use zstorage::{Catalog, Messages, Sealer};
 
 use super::{StartError, WORKER_TIMEOUT_SECS};
 use crate::mapping::Function;
@@ -26,6 +26,7 @@ pub(super) struct WorkerParts {
     pub(super) bundle: Bundle,
     pub(super) catalog: Catalog,
     pub(super) messages: Messages,
+    pub(super) sealer: Sealer,
     pub(super) queues: Queues,
     pub(super) smtp_url: String,
     /// Endpoints of the engines, which trust whoever reaches them: handlers may fetch from this machine, but not from these.
@@ -43,13 +44,19 @@ pub(super) async fn bundle(folder: &Path) -> Result<Bundle, StartError> {
 
 /// Starts the sandbox, and gives the worker as a function that mappings can call.
 pub(super) async fn start(parts: WorkerParts) -> Result<Function, StartError> {
-    let sandbox = Sandbox::start(SandboxConfig::new(parts.program), parts.bundle);
-    let sandbox = sandbox.await.map_err(StartError::part("the sandbox of the handlers"))?;
+    let handlers = Handlers::start(HandlersParts {
+        sandbox: SandboxConfig::new(parts.program),
+        shipped: parts.bundle,
+        catalog: parts.catalog.clone(),
+        sealer: parts.sealer,
+        clock: parts.clock.clone(),
+    });
+    let handlers = handlers.await.map_err(StartError::part("the sandbox of the handlers"))?;
     let mailer = Mailer::new(&parts.smtp_url, MAIL_FROM, true).map_err(StartError::part("the mailer"))?;
     let guard = Guard::internet().with_loopback(true).without(&parts.engines);
     let fetcher = Fetcher::new(FetchPolicy { guard, ..FetchPolicy::default() });
     let handling = Handling::new(HandlingParts {
-        sandbox,
+        handlers,
         catalog: parts.catalog,
         messages: parts.messages,
         queues: parts.queues.clone(),

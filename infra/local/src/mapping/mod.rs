@@ -18,12 +18,11 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use domain::{Clock, SqsQueue};
+use domain::{Clock, SqsQueue, causes};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::causes::causes;
 use crate::folder::FolderError;
 use poller::{Poller, Work};
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName};
-use domain::SqsQueue;
+use domain::{SqsQueue, causes};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-
-use crate::causes::causes;
 
 use super::event::event;
 use super::function::Function;

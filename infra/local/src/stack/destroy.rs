@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use domain::{Queue, SqsQueue};
+use domain::{Queue, SqsQueue, causes};
 
 use super::{Stack, StackError};
-use crate::causes::causes;
 
 /// Queues read at once.
 const PAGE: usize = 100;

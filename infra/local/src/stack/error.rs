@@ -1,7 +1,6 @@
 use bootstrap::ConfigError;
+use domain::causes;
 use zstorage::CatalogError;
-
-use crate::causes::causes;
 
 /// Why a command for a stack did not do what it should. Each reads as one sentence for the person at the terminal.
 #[derive(Debug, thiserror::Error)]

@@ -8,10 +8,8 @@ mod error;
 
 use aws_sdk_lambda::error::ProvideErrorMetadata;
 use bootstrap::{Aws, Environment};
-use domain::{Scopes, Secret};
+use domain::{Scopes, Secret, causes};
 use queue_admin::AdminState;
-
-use crate::causes::causes;
 
 pub use destroy::{Leaving, destroy};
 pub use error::StackError;

@@ -134,10 +134,18 @@ async fn destroy_removes_what_the_api_made_and_nothing_else() {
     assert!(out.contains("removed on-boarding") && out.contains("removed etx-event-log"), "{out}");
     assert_eq!(names().await, ["theirs"]);
     let left = client.sqs(&runner, "ListQueues", json!({})).await;
-    assert_eq!(left["QueueUrls"], json!([url]));
+    // The jobs' queue is the stack's own, as on AWS: it goes with the stack.
+    let jobs = url.replace("local-theirs", "local-jobs");
+    assert_eq!(left["QueueUrls"], json!([jobs, format!("{jobs}-dead"), url]));
     let mappings: Value =
         serde_json::from_slice(&std::fs::read(data.join("mappings.json")).unwrap()).unwrap();
-    assert_eq!(mappings["mappings"], json!([]));
+    let fed: Vec<&str> = mappings["mappings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|mapping| mapping["function"].as_str().unwrap())
+        .collect();
+    assert_eq!(fed, ["job-worker"]);
 
     let again = run(&data, &runner, &arguments);
     assert!(again.status.success() && text(&again.stdout).contains("made no queues"), "{again:?}");

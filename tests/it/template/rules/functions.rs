@@ -140,6 +140,8 @@ pub(super) fn agreement(stack: &Stack) -> Vec<String> {
         ("QUEUE_CREATION", json!({ "Ref": "QueueCreation" })),
         ("CATALOG_TABLE", json!({ "Ref": "CatalogTable" })),
         ("MESSAGES_TABLE", json!({ "Ref": "MessagesTable" })),
+        ("RECORDS_TABLE", json!({ "Ref": "RecordsTable" })),
+        ("JOBS_QUEUE", json!({ "Fn::GetAtt": ["JobsQueue", "QueueName"] })),
         ("STACK_NAME", json!({ "Ref": "AWS::StackName" })),
         ("ACCOUNT_ID", json!({ "Ref": "AWS::AccountId" })),
     ];
@@ -151,6 +153,12 @@ pub(super) fn agreement(stack: &Stack) -> Vec<String> {
                 faults.push(format!("{id}: {name} is not {expect}"));
             }
         }
+    }
+    let delay =
+        stack.variables("ZstorageSchemaFunction").get("JOB_DELAY_SECS").and_then(|value| value.as_str());
+    // A catalog's cache lives 10 s, a request that began before its end 30 s; SQS delays 900 s at most.
+    if delay.and_then(|secs| secs.parse::<u32>().ok()).is_none_or(|secs| !(45..=900).contains(&secs)) {
+        faults.push("ZstorageSchemaFunction: JOB_DELAY_SECS is not 45 to 900".into());
     }
     if stack.at("/Parameters/QueueCreation/AllowedValues") != &json!(["allowed", "refused"]) {
         faults.push("QueueCreation: its values are not the two words that queue-admin knows".into());

@@ -24,8 +24,10 @@ fn sources(stack: &Stack) -> Vec<&str> {
 pub(super) fn events(stack: &Stack) -> Vec<String> {
     let mut faults = Vec::new();
     let events = sqs_events(stack);
-    if events.is_empty() {
-        faults.push("no function has an SQS event".into());
+    for worker in stack.functions().into_iter().filter(|id| id.ends_with("WorkerFunction")) {
+        if !events.iter().any(|(id, ..)| *id == worker) {
+            faults.push(format!("{worker}: has no SQS event"));
+        }
     }
     for (id, name, event) in events {
         if event["BatchSize"] != domain::BATCH_SIZE {

@@ -46,7 +46,49 @@ const NEVER: &[(&str, &str, &[&str])] = &[
     ),
     ("QueueAdminFunction", "MessagesTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
     ("SqsWorkerFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
-    ("SqsWorkerFunction", "*", &["kms:", "lambda:", "sqs:Create", "sqs:DeleteQueue", "sqs:Set", "sqs:Purge"]),
+    (
+        "SqsWorkerFunction",
+        "*",
+        &["kms:Encrypt", "lambda:", "sqs:Create", "sqs:DeleteQueue", "sqs:Set", "sqs:Purge"],
+    ),
+    // Whoever reads records cannot write: neither records nor anything else.
+    (
+        "ZstorageReadFunction",
+        "*",
+        &[
+            "dynamodb:Put",
+            "dynamodb:Update",
+            "dynamodb:Delete",
+            "dynamodb:BatchWrite",
+            "dynamodb:ConditionCheck",
+            "dynamodb:PartiQL",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "sqs:",
+            "lambda:",
+        ],
+    ),
+    (
+        "ZstorageWriteFunction",
+        "CatalogTable",
+        &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete", "dynamodb:BatchWrite"],
+    ),
+    ("ZstorageWriteFunction", "MessagesTable", &["dynamodb:"]),
+    ("ZstorageWriteFunction", "*", &["kms:Encrypt", "kms:GenerateDataKey", "sqs:", "lambda:"]),
+    // Designs of tables are one thing, records another: only jobs write both.
+    (
+        "ZstorageSchemaFunction",
+        "RecordsTable",
+        &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete", "dynamodb:BatchWrite"],
+    ),
+    ("ZstorageSchemaFunction", "*", &["kms:Encrypt", "sqs:Receive", "sqs:Delete", "sqs:Create", "lambda:"]),
+    (
+        "JobWorkerFunction",
+        "*",
+        &["kms:Encrypt", "kms:GenerateDataKey", "sqs:Create", "sqs:DeleteQueue", "lambda:"],
+    ),
+    ("PublishFunction", "RecordsTable", &["dynamodb:"]),
+    ("QueueAdminFunction", "RecordsTable", &["dynamodb:"]),
 ];
 
 /// Actions that are no one's: they take, or give away, the whole stack.
@@ -134,20 +176,56 @@ pub(super) fn wildcards(stack: &Stack) -> Vec<String> {
     faults
 }
 
-/// Keys only for a queue's credentials, mappings only of our worker.
+/// What the key may be used for: a queue's credentials, the secrets of a package, the keys of a table. One statement is about
+/// one of them.
+const SEALED: &[(&str, &[&str])] =
+    &[("queue", &["queue-id"]), ("package", &["package", "secret"]), ("table", &["table"])];
+
+/// Who may seal or open what, and nothing else: the worker runs code of users, so no queue's credentials open to it.
+const SEALERS: &[(&str, &[&str], &[&str])] = &[
+    ("JobWorkerFunction", &["kms:Decrypt"], &["table"]),
+    ("PublishFunction", &["kms:Decrypt"], &["queue"]),
+    ("QueueAdminFunction", &["kms:Encrypt"], &["queue", "package"]),
+    ("SqsWorkerFunction", &["kms:Decrypt"], &["package"]),
+    ("ZstorageReadFunction", &["kms:Decrypt"], &["table"]),
+    ("ZstorageSchemaFunction", &["kms:GenerateDataKey", "kms:Decrypt"], &["table"]),
+    ("ZstorageWriteFunction", &["kms:Decrypt"], &["table"]),
+];
+
+/// The condition that binds the key to a context: these keys, all of them, and no others.
+fn context(keys: &[&str]) -> Value {
+    let there = keys.iter().map(|key| (format!("kms:EncryptionContext:{key}"), json!("false")));
+    json!({
+        "ForAllValues:StringEquals": { "kms:EncryptionContextKeys": keys },
+        "Null": there.collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// Keys only for what is sealed, each function for its own part of that; mappings only of our worker.
 pub(super) fn conditions(stack: &Stack) -> Vec<String> {
-    let for_a_queue = json!({
-        "ForAllValues:StringEquals": { "kms:EncryptionContextKeys": ["queue-id"] },
-        "Null": { "kms:EncryptionContext:queue-id": "false" },
-    });
     let our_worker =
         json!({ "ArnEquals": { "lambda:FunctionArn": { "Fn::GetAtt": ["SqsWorkerFunction", "Arn"] } } });
     let mut faults = Vec::new();
     let mut check = |place: String, right: &Statement| {
         let condition = &right.whole["Condition"];
-        let uses_key = |action: &String| matches!(action.as_str(), "kms:Encrypt" | "kms:Decrypt");
-        if right.actions.iter().any(uses_key) && condition != &for_a_queue {
-            faults.push(format!("{place}: the key is not bound to the encryption context of a queue"));
+        let uses_key = |action: &String| {
+            matches!(action.as_str(), "kms:Encrypt" | "kms:Decrypt" | "kms:GenerateDataKey")
+        };
+        if right.actions.iter().any(uses_key) {
+            let sealed =
+                SEALED.iter().find(|(_, keys)| *condition == context(keys)).map(|(sealed, _)| *sealed);
+            let may = |(function, actions, what): &(&str, &[&str], &[&str])| {
+                place.split('.').next() == Some(function)
+                    && right.actions.iter().all(|action| actions.contains(&action.as_str()))
+                    && sealed.is_some_and(|sealed| what.contains(&sealed))
+            };
+            match sealed {
+                None => faults.push(format!("{place}: the key is not bound to what is sealed by it")),
+                Some(sealed) if !place.starts_with("CredentialsKey.") && !SEALERS.iter().any(may) => {
+                    faults.push(format!("{place}: {:?} of a {sealed} is not its duty", right.actions));
+                }
+                Some(_) => {}
+            }
         }
         let of_mapping = |action: &String| action.contains("EventSourceMapping") && !action.contains("List");
         if right.actions.iter().any(of_mapping) && condition != &our_worker {

@@ -8,7 +8,7 @@ use crate::template::stack::{Stack, list, text};
 pub(super) fn tables(stack: &Stack) -> Vec<String> {
     let mut faults = Vec::new();
     let tables = stack.of_type("AWS::DynamoDB::Table");
-    if tables != ["CatalogTable", "MessagesTable"] {
+    if tables != ["CatalogTable", "MessagesTable", "RecordsTable"] {
         faults.push(format!("the tables are {tables:?}"));
     }
     let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
@@ -28,7 +28,33 @@ pub(super) fn tables(stack: &Stack) -> Vec<String> {
             }
         }
     }
+    faults.extend(indexes(stack));
     faults
+}
+
+/// The five indexes that all tables share, as the store makes them for itself where there is no template.
+fn indexes(stack: &Stack) -> Vec<String> {
+    let index = |slot: usize| {
+        json!({
+            "IndexName": format!("index-{slot}"),
+            "KeySchema": [
+                { "AttributeName": format!("i{slot}pk"), "KeyType": "HASH" },
+                { "AttributeName": format!("i{slot}sk"), "KeyType": "RANGE" },
+            ],
+            "Projection": { "ProjectionType": "ALL" },
+        })
+    };
+    let attribute = |name: String, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
+    let keys = ["pk", "sk"].map(|name| attribute(name.to_owned(), "S"));
+    let of_slot = |slot| [attribute(format!("i{slot}pk"), "S"), attribute(format!("i{slot}sk"), "B")];
+    let slots = 1..=domain::MAX_INDEXES;
+    let attributes: Vec<_> = keys.into_iter().chain(slots.clone().flat_map(of_slot)).collect();
+    let expect = [
+        ("GlobalSecondaryIndexes", json!(slots.map(index).collect::<Vec<_>>())),
+        ("AttributeDefinitions", json!(attributes)),
+    ];
+    let wrong = expect.iter().filter(|(name, expect)| stack.property("RecordsTable", name) != expect);
+    wrong.map(|(name, expect)| format!("RecordsTable: {name} is not {expect}")).collect()
 }
 
 /// The key turns every year, outlives the stack, and its policy names what it allows.
@@ -88,8 +114,14 @@ pub(super) fn parameters(stack: &Stack) -> Vec<String> {
 
 /// What a person needs after a deployment.
 pub(super) fn outputs(stack: &Stack) -> Vec<String> {
-    let names =
-        ["ApiUrl", "CatalogTable", "MessagesTable", "OnBoardingDeadLetterQueueUrl", "OnBoardingQueueUrl"];
+    let names = [
+        "ApiUrl",
+        "CatalogTable",
+        "MessagesTable",
+        "RecordsTable",
+        "OnBoardingDeadLetterQueueUrl",
+        "OnBoardingQueueUrl",
+    ];
     let missing = names.into_iter().filter(|name| stack.at("/Outputs")[*name]["Value"].is_null());
     missing.map(|name| format!("{name} is not told")).collect()
 }

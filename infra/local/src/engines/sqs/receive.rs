@@ -9,8 +9,8 @@ use super::{
     send::sequence_number,
     settle::Receipt,
     store::Turn,
+    stored::{COLUMNS, Stored},
 };
-use rusqlite::Row;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -106,45 +106,6 @@ async fn watch(engine: &SqsEngine, request: Receive, queue: &str) -> Result<Vec<
             // An error means the engine is gone with its last clone, which cannot be while we hold one.
             _ = closed.changed() => {}
         }
-    }
-}
-
-/// A row of `message`, as far as a receiver sees it.
-pub(super) struct Stored {
-    pub(super) seq: i64,
-    pub(super) message_id: String,
-    body: String,
-    attributes: String,
-    trace_header: Option<String>,
-    group_id: Option<String>,
-    deduplication_id: Option<String>,
-    source_arn: Option<String>,
-    sent_ms: i64,
-    first_received_ms: Option<i64>,
-    receives: i64,
-    pub(super) receives_here: i64,
-}
-
-const COLUMNS: &str =
-    "seq, message_id, body, attributes, trace_header, group_id, deduplication_id, source_arn,
-    sent_ms, first_received_ms, receives, receives_here";
-
-impl Stored {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
-        Ok(Stored {
-            seq: row.get(0)?,
-            message_id: row.get(1)?,
-            body: row.get(2)?,
-            attributes: row.get(3)?,
-            trace_header: row.get(4)?,
-            group_id: row.get(5)?,
-            deduplication_id: row.get(6)?,
-            source_arn: row.get(7)?,
-            sent_ms: row.get(8)?,
-            first_received_ms: row.get(9)?,
-            receives: row.get(10)?,
-            receives_here: row.get(11)?,
-        })
     }
 }
 

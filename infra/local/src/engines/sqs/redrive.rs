@@ -2,9 +2,9 @@
 
 use super::{
     queues::{self, Queue},
-    receive::Stored,
     refusal::Refusal,
     store::Turn,
+    stored::Stored,
 };
 use rusqlite::OptionalExtension;
 use serde::Deserialize;

@@ -1,0 +1,68 @@
+use domain::{Index, IndexId, IndexState, Job, Table, TablePrefix};
+use zstorage::OpenTable;
+
+use crate::JobWorker;
+use crate::run::{WorkError, done, failed};
+
+/// So many pairs are named at most.
+const MAX_DUPLICATES: usize = 10;
+
+const DUPLICATES: &str = "values that must be unique stand more than once; the pairs of records are named";
+
+impl JobWorker {
+    /// One slice of an index. The last one makes the index ready, or says what is in its way, and only then ends the job: a
+    /// process that ends between the two finds the index as it left it.
+    pub(crate) async fn build(&self, job: &Job, prefix: TablePrefix, id: IndexId) -> Result<Job, WorkError> {
+        let Some(schema) = self.catalog.fresh_table(prefix).await? else {
+            return Ok(failed(job, "the table was deleted"));
+        };
+        match schema.table().indexes.iter().find(|index| index.id == id).map(|index| &index.state) {
+            None => return Ok(failed(job, "the index was deleted")),
+            Some(IndexState::Ready) => return Ok(done(job)),
+            Some(IndexState::Failed { .. }) => return Ok(failed(job, DUPLICATES)),
+            Some(IndexState::Building { job: builder }) if *builder != job.id.to_string() => {
+                return Ok(failed(job, "another job builds the index"));
+            }
+            Some(IndexState::Building { .. }) => {}
+        }
+        let keys = self.keys.of(schema.table()).await?;
+        let open = OpenTable { schema, keys };
+        let slice = self.records.build_slice(&open, id, job.cursor.as_deref(), self.slice_records).await?;
+        let mut next = Job { done: job.done + slice.done, cursor: slice.cursor.clone(), ..job.clone() };
+        // A slice that is done again finds the same pairs again.
+        for pair in slice.duplicates {
+            if next.duplicates.len() < MAX_DUPLICATES && !next.duplicates.contains(&pair) {
+                next.duplicates.push(pair);
+            }
+        }
+        if slice.cursor.is_some() && next.duplicates.len() < MAX_DUPLICATES {
+            return Ok(next);
+        }
+        if next.duplicates.is_empty() {
+            self.set_index(&next, prefix, id, IndexState::Ready).await?;
+            return Ok(done(&next));
+        }
+        let state = IndexState::Failed { duplicates: next.duplicates.clone() };
+        self.set_index(&next, prefix, id, state).await?;
+        Ok(failed(&next, DUPLICATES))
+    }
+
+    /// Says how far an index is that `job` builds; one that is not there any more, or not this job's, is left as it is.
+    pub(crate) async fn set_index(
+        &self,
+        job: &Job,
+        prefix: TablePrefix,
+        id: IndexId,
+        state: IndexState,
+    ) -> Result<(), WorkError> {
+        let built_here = IndexState::Building { job: job.id.to_string() };
+        let is_it = |index: &Index| index.id == id && index.state == built_here;
+        self.edit(prefix, |table| {
+            let at = table.indexes.iter().position(is_it)?;
+            let mut table = Table { updated_at: self.clock.now(), ..table.clone() };
+            table.indexes[at].state = state.clone();
+            Some(table)
+        })
+        .await
+    }
+}

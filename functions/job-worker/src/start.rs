@@ -1,0 +1,56 @@
+use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use domain::{Clock, SqsQueue};
+use queue::{JobsQueue, Queues, SqsConfig};
+use zstorage::{Catalog, DataKeys, Jobs, Records, SealError, Sealer};
+
+use crate::JobWorker;
+
+/// Records of one slice: so many are done within a few seconds even where other writers are in the way.
+const SLICE_RECORDS: usize = 200;
+
+/// Slices for one message. The time ends before, where there is much to do.
+const SLICES_AT_ONCE: u64 = 1000;
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is not complete.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Keys of tables could not be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// The whole function, from the environment it was started with; one error names all that is missing.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start(environment: &Environment) -> Result<JobWorker, StartError> {
+    let mut reader = environment.reader();
+    let aws = Aws::read(&mut reader);
+    let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
+    let records = reader.required("RECORDS_TABLE");
+    let jobs_queue = reader.required("JOBS_QUEUE");
+    let sealing = reader.sealing();
+    reader.finish()?;
+    let clock = Clock::system();
+    let sealer = match sealing {
+        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
+        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
+    };
+    let place = SqsQueue { region: aws.region.clone(), account: aws.account.clone(), name: jobs_queue };
+    let queues = Queues::new(aws.sqs(SqsConfig::new));
+    let dynamodb = aws.dynamodb();
+    Ok(JobWorker {
+        catalog: Catalog::new(dynamodb.clone(), catalog, clock.clone()),
+        records: Records::new(dynamodb.clone(), records, clock.clone()),
+        jobs: Jobs::new(dynamodb, messages, clock.clone()),
+        jobs_queue: JobsQueue::new(queues.clone(), place),
+        queues,
+        keys: DataKeys::new(sealer),
+        clock,
+        slice_records: SLICE_RECORDS,
+        slices_at_once: SLICES_AT_ONCE,
+    })
+}

@@ -1,0 +1,56 @@
+use api::Keys;
+use axum::Router;
+use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use domain::{Clock, SqsQueue};
+use queue::{JobsQueue, Queues, SqsConfig};
+use zstorage::{Catalog, DataKeys, Jobs, Records, SealError, Sealer};
+
+use crate::{SchemaState, router};
+
+/// A job waits so long unless the environment says otherwise, seconds: 10 for the caches, 30 for requests, and a margin.
+const DEFAULT_JOB_DELAY_SECS: u32 = 60;
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is not complete.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Keys of tables could not be made.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// The whole function as a service, from the environment it was started with; one error names all that is missing.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start(environment: &Environment) -> Result<Router, StartError> {
+    let mut reader = environment.reader();
+    let aws = Aws::read(&mut reader);
+    let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
+    let records = reader.required("RECORDS_TABLE");
+    let jobs_queue = reader.required("JOBS_QUEUE");
+    let job_delay_secs = reader.parsed("JOB_DELAY_SECS", DEFAULT_JOB_DELAY_SECS);
+    let sealing = reader.sealing();
+    reader.finish()?;
+    let clock = Clock::system();
+    let sealer = match sealing {
+        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
+        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
+    };
+    let place = SqsQueue { region: aws.region.clone(), account: aws.account.clone(), name: jobs_queue };
+    let dynamodb = aws.dynamodb();
+    let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());
+    let state = SchemaState {
+        records: Records::new(dynamodb.clone(), records, clock.clone()),
+        jobs: Jobs::new(dynamodb, messages, clock.clone()),
+        jobs_queue: JobsQueue::new(Queues::new(aws.sqs(SqsConfig::new)), place),
+        keys: DataKeys::new(sealer.clone()),
+        sealer,
+        job_delay_secs,
+        catalog: catalog.clone(),
+        clock: clock.clone(),
+    };
+    Ok(api::serve(router(state), Keys::new(catalog, clock)))
+}

@@ -1,0 +1,231 @@
+use std::sync::Arc;
+
+use api::{Caller, JsonObject, Kind, PathText, Problem, QueryText};
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use domain::{
+    ApiName, Fault, Faults, Field, FieldKind, Names, Scope, Sealed, Table, TablePrefix, TableSchema,
+    TableState,
+};
+use http::StatusCode;
+use http::header::LOCATION;
+use serde_json::{Value, json};
+use zstorage::{CatalogError, Cursor, CursorError, OpenTable};
+
+use crate::SchemaState;
+use crate::change::of_sealer;
+use crate::design::{self, Edit, Numbered};
+use crate::wanted::{TableChange, WantedField, WantedTable};
+
+/// A page has so many entries unless asked otherwise, and at most [`MAX_PAGE`].
+const DEFAULT_PAGE: usize = 25;
+const MAX_PAGE: usize = 100;
+
+/// A page has at most this many bytes; Lambda answers with 6 MB at most.
+const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// `POST table`: a new table, whole or not at all.
+pub(crate) async fn create(
+    State(state): State<SchemaState>,
+    caller: Caller,
+    body: JsonObject,
+) -> Result<Response, Problem> {
+    let (name, wanted) = WantedTable::read(body.fields()?);
+    let any = Scope::TableWrite(Names::Any);
+    match &name {
+        Some(name) => caller.require(&Scope::table_write(name))?,
+        None if !caller.scopes.could_cover(&any) => caller.require(&any)?,
+        None => {}
+    }
+    let wanted = wanted?;
+    let Some(api_name) = name else { return Err(Problem::new(Kind::Internal, "a name without a fault")) };
+    let lookups = state.lookups(&caller, wanted.fields.iter().filter_map(WantedField::looks_up)).await?;
+    let design = design::numbered(&wanted, &lookups)?;
+    let schema = state.make(api_name, wanted, design).await?;
+    let location = format!("{}/table/{}", api::BASE, schema.table().api_name);
+    let document = state.changed_document(schema.table()).await?;
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(document)).into_response())
+}
+
+/// `GET table`: a page of the tables that the key may see.
+pub(crate) async fn list(
+    State(state): State<SchemaState>,
+    caller: Caller,
+    mut query: QueryText,
+) -> Result<Json<Value>, Problem> {
+    let every = Scope::TableRead(Names::Any);
+    if !caller.scopes.could_cover(&every) {
+        caller.require(&every)?;
+    }
+    let search = query.take("search");
+    let (limit, cursor) = page(query, &["search", "limit", "cursor"], Cursor::of::<TablePrefix>)?;
+    let page = state.catalog.list_tables(search.as_deref(), limit, cursor.as_ref()).await?;
+    let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
+    let mut next = page.next.map(|cursor| cursor.to_string());
+    for schema in page.items {
+        let table = schema.table();
+        if !caller.scopes.cover(&Scope::table_read(&table.api_name)) {
+            continue;
+        }
+        let document = state.document(table).await?;
+        bytes += document.to_string().len();
+        if bytes > MAX_PAGE_BYTES && last.is_some() {
+            next = last;
+            break;
+        }
+        documents.push(document);
+        last = Some(table.prefix.to_string());
+    }
+    Ok(Json(json!({ "tables": documents, "cursor": next })))
+}
+
+/// `GET table/{apiName}`
+pub(crate) async fn read(
+    State(state): State<SchemaState>,
+    caller: Caller,
+    PathText(name): PathText,
+) -> Result<Json<Value>, Problem> {
+    let schema = state.table(&caller, &name, Scope::TableRead).await?;
+    Ok(Json(state.document(schema.table()).await?))
+}
+
+/// `PUT table/{apiName}`: its label and how many partitions new records are spread over; what is not given stays.
+pub(crate) async fn change(
+    State(state): State<SchemaState>,
+    caller: Caller,
+    PathText(name): PathText,
+    body: JsonObject,
+) -> Result<Json<Value>, Problem> {
+    let edit = |table: &Table| -> Result<Edit, Problem> {
+        let wanted = TableChange::read(body.fields()?)?;
+        let buckets = wanted.buckets.unwrap_or(table.buckets);
+        if buckets < table.buckets {
+            let message = format!("the {} partitions there are stay: records lie in them", table.buckets);
+            return Err(Fault::new("buckets", "range", message).into());
+        }
+        let label = wanted.label.over(table.label.clone());
+        Ok(Table { label, buckets, ..table.clone() }.into())
+    };
+    let schema = state.change(&caller, &name, |table, _, _| edit(table)).await?;
+    Ok(Json(state.changed_document(schema.table()).await?))
+}
+
+/// `DELETE table/{apiName}`: at once if it is empty; with all its records only when `?with-records=true` says so, by a job.
+pub(crate) async fn remove(
+    State(state): State<SchemaState>,
+    caller: Caller,
+    PathText(name): PathText,
+    mut query: QueryText,
+) -> Result<Response, Problem> {
+    let schema = state.table(&caller, &name, Scope::TableWrite).await?;
+    let mut faults = Faults::none();
+    let with_records = match query.take("with-records").as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            faults.add("with-records", "value", "'with-records' is true or false");
+            false
+        }
+    };
+    query.refuse_unknown(&["with-records"], &mut faults);
+    faults.into_result()?;
+    let table = schema.table();
+    state.refuse_looked_up(table).await?;
+    if !with_records && table.state == TableState::Ready {
+        let open = state.open(schema.clone()).await?;
+        if state.has_records(&open).await? {
+            let detail = "the table has records; DELETE with ?with-records=true removes them, too, for good";
+            return Err(Problem::new(Kind::Conflict, detail));
+        }
+        state.catalog.delete_table(table).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let job = state.drop_table(table).await?;
+    let document =
+        json!({ "apiName": table.api_name.as_str(), "state": "deleting", "job": job.id.to_string() });
+    Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+}
+
+impl SchemaState {
+    /// Makes the table. What cannot be is refused before a prefix, of which there are not many, is taken for it.
+    async fn make(
+        &self,
+        api_name: ApiName,
+        wanted: WantedTable,
+        design: Numbered,
+    ) -> Result<Arc<TableSchema>, Problem> {
+        let now = self.clock.now();
+        let mut table = Table {
+            prefix: TablePrefix::nth(0).expect("there is a first prefix"),
+            api_name,
+            label: wanted.label,
+            fields: design.fields,
+            next_field: design.next_field,
+            rules: wanted.rules,
+            indexes: design.indexes,
+            next_index: design.next_index,
+            buckets: wanted.buckets,
+            data_key: Sealed(Vec::new()),
+            state: TableState::Ready,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        TableSchema::compile(table.clone())?;
+        if self.catalog.table_by_name(&table.api_name).await?.is_some() {
+            return Err(CatalogError::Taken { field: "apiName" }.into());
+        }
+        table.prefix = self.catalog.take_table_prefix().await?;
+        let sealed = self.sealer.new_data_key(table.prefix).await;
+        (table.data_key, _) = sealed.map_err(|error| of_sealer(&error))?;
+        Ok(self.catalog.create_table(&table).await?)
+    }
+
+    /// A table whose records others look up stays: nobody could write those lookups any more.
+    async fn refuse_looked_up(&self, table: &Table) -> Result<(), Problem> {
+        let looks_up =
+            |field: &Field| matches!(field.kind, FieldKind::Lookup { table: to } if to == table.prefix);
+        let (mut others, mut cursor) = (0, None);
+        loop {
+            let page = self.catalog.list_tables(None, MAX_PAGE, cursor.as_ref()).await?;
+            let other = page.items.iter().map(|schema| schema.table());
+            others += other.filter(|o| o.prefix != table.prefix && o.fields.iter().any(looks_up)).count();
+            match page.next {
+                None => break,
+                next => cursor = next,
+            }
+        }
+        if others == 0 {
+            return Ok(());
+        }
+        let detail =
+            format!("fields of {others} other tables look up records of this one; delete these fields first");
+        Err(Problem::new(Kind::Conflict, detail))
+    }
+
+    async fn has_records(&self, open: &OpenTable) -> Result<bool, Problem> {
+        Ok(!self.records.scan(open, None, 1).await?.records.is_empty())
+    }
+}
+
+/// Reads `limit` and `cursor`, and refuses all parameters but `known`, whose others were taken before.
+pub(crate) fn page(
+    mut query: QueryText,
+    known: &[&str],
+    read: fn(&str) -> Result<Cursor, CursorError>,
+) -> Result<(usize, Option<Cursor>), Problem> {
+    let mut faults = Faults::none();
+    let limit = query.take("limit").map(|limit| match limit.parse::<usize>() {
+        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
+        _ => Err(Fault::new("limit", "range", format!("'limit' is 1 to {MAX_PAGE}"))),
+    });
+    let cursor = query
+        .take("cursor")
+        .map(|cursor| read(&cursor).map_err(|error| Fault::new("cursor", "cursor", error.to_string())));
+    let limit = limit.and_then(|limit| faults.take(limit)).unwrap_or(DEFAULT_PAGE);
+    let cursor = cursor.and_then(|cursor| faults.take(cursor));
+    query.refuse_unknown(known, &mut faults);
+    faults.into_result()?;
+    Ok((limit, cursor))
+}

@@ -1,0 +1,115 @@
+//! Tables and records on this machine: the same functions as on AWS, and the queue that keeps their jobs going.
+
+use std::time::Duration;
+
+use api::Tables;
+use axum::Router;
+use domain::{Clock, SqsQueue};
+use job_worker::JobWorker;
+use queue::{JobsQueue, Queues};
+use serde_json::Value;
+use zstorage::{Catalog, DataKeys, Jobs, Records, Sealer};
+use zstorage_read::ReadState;
+use zstorage_schema::SchemaState;
+use zstorage_write::WriteState;
+
+use super::{ACCOUNT, REGION, STACK, StartError};
+use crate::mapping::{Function, MappingError, Mappings, NewMapping};
+
+/// The function that does the jobs.
+pub(super) const JOB_WORKER: &str = "job-worker";
+
+/// Its timeout, as in the template; its queue's visibility is six times that, seconds.
+const TIMEOUT_SECS: u32 = 60;
+
+/// A job begins so long after it was asked for, seconds: this one process knows every change at once, and what it had begun
+/// to write before is over by then.
+const JOB_DELAY_SECS: u32 = 1;
+
+/// Records that one slice of a job goes through.
+const SLICE_RECORDS: usize = 200;
+
+/// Slices done for one message.
+const SLICES_AT_ONCE: u64 = 1000;
+
+/// What they all stand on.
+#[derive(Clone)]
+pub(super) struct TableParts {
+    pub(super) catalog: Catalog,
+    pub(super) records: Records,
+    pub(super) jobs: Jobs,
+    pub(super) queues: Queues,
+    pub(super) sealer: Sealer,
+    pub(super) clock: Clock,
+}
+
+impl TableParts {
+    /// The routes of tables, pages and records.
+    pub(super) fn router(&self) -> Router {
+        let keys = DataKeys::new(self.sealer.clone());
+        let tables = Tables::new(self.catalog.clone(), keys.clone());
+        let schema = zstorage_schema::router(SchemaState {
+            catalog: self.catalog.clone(),
+            records: self.records.clone(),
+            jobs: self.jobs.clone(),
+            jobs_queue: self.jobs_queue(),
+            sealer: self.sealer.clone(),
+            keys,
+            clock: self.clock.clone(),
+            job_delay_secs: JOB_DELAY_SECS,
+        });
+        let write = WriteState { tables: tables.clone(), records: self.records.clone() };
+        let read = ReadState { tables, records: self.records.clone() };
+        schema.merge(zstorage_write::router(write)).merge(zstorage_read::router(read))
+    }
+
+    /// The worker of jobs as a function that mappings can call.
+    pub(super) fn worker(&self) -> Function {
+        let worker = JobWorker {
+            catalog: self.catalog.clone(),
+            records: self.records.clone(),
+            jobs: self.jobs.clone(),
+            jobs_queue: self.jobs_queue(),
+            queues: self.queues.clone(),
+            keys: DataKeys::new(self.sealer.clone()),
+            clock: self.clock.clone(),
+            slice_records: SLICE_RECORDS,
+            slices_at_once: SLICES_AT_ONCE,
+        };
+        let call = move |event: Value, remaining: Duration| {
+            let worker = worker.clone();
+            async move {
+                let answer = worker.handle(event, remaining).await?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(serde_json::to_value(answer)?)
+            }
+        };
+        Function::new(Duration::from_secs(TIMEOUT_SECS.into()), call)
+    }
+
+    /// Makes the jobs' queue with its dead-letter queue and the mapping that feeds the worker, where they are not there yet.
+    pub(super) async fn attach(&self, mappings: &Mappings) -> Result<(), StartError> {
+        let name = jobs_queue().name;
+        let made = self.queues.create_pair(&name, false, STACK, TIMEOUT_SECS * 6).await;
+        made.map_err(StartError::part("the jobs' queue"))?;
+        let mapping = NewMapping {
+            source_arn: jobs_queue().arn(),
+            function: JOB_WORKER.to_owned(),
+            enabled: true,
+            batch_size: 10,
+            reports_failures: true,
+            maximum_concurrency: None,
+        };
+        match mappings.create(mapping).await {
+            Ok(_) | Err(MappingError::Exists(_)) => Ok(()),
+            Err(error) => Err(StartError::part("the worker of jobs")(error)),
+        }
+    }
+
+    fn jobs_queue(&self) -> JobsQueue {
+        JobsQueue::new(self.queues.clone(), jobs_queue())
+    }
+}
+
+fn jobs_queue() -> SqsQueue {
+    SqsQueue { region: REGION.to_owned(), account: ACCOUNT.to_owned(), name: format!("{STACK}-jobs") }
+}
