@@ -21,10 +21,11 @@ const MAX_COPIED_BYTES: usize = 2 << 20;
 const MAX_MATCHING: u64 = 1 << 30;
 
 /// Sizes that a compiled pattern of `matches()` counts for, bytes.
-pub(super) const PATTERN_SIZES: [usize; 5] = [4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
+pub(super) const PATTERN_SIZES: [usize; 9] =
+    [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20];
 
 /// The patterns of one expression take at most this much memory together, bytes.
-pub(super) const MAX_PATTERNS_BYTES: usize = 1 << 20;
+pub(super) const MAX_PATTERNS_BYTES: usize = 2 << 20;
 
 /// What an expression does with one value of the record.
 #[derive(Debug, Clone, Copy, Default)]

@@ -8,13 +8,13 @@ use futures::stream::{self, TryStreamExt};
 
 use super::guard::{self, all_guards_of, guard_of};
 use super::index_key::index_key;
-use super::item::{index_attributes, key_of, record_of};
+use super::item::{index_attributes, key_of, readable_values, record_of};
 use super::scan::{ASKS, pause_before};
 use super::stray::{Held, Stray};
 use super::transaction::at_version;
 use super::{OpenTable, Records};
 use crate::StoreError;
-use crate::item::{Item, bytes, key, text};
+use crate::item::{Item, Reader, bytes, key, text};
 use crate::table::{Action, Expression, Undone, held_by_a_transaction, patiently};
 
 /// Records that are put into an index at once.
@@ -174,10 +174,9 @@ impl Records {
         // Each once: of an index that was not built to its end several records may have one.
         let mut guards = BTreeSet::new();
         for item in &items {
-            let record = record_of(table, item)?;
-            let (pk, sk) = key_of(record.id);
+            let (pk, sk) = key_of(Reader(item).parsed("sk")?);
             records.push(key(&pk, &sk));
-            guards.extend(all_guards_of(table.schema.table(), &record.values));
+            guards.extend(all_guards_of(table.schema.table(), &readable_values(table, item)));
         }
         // Guards first: once its record is gone, nobody finds a guard any more.
         let guards: Vec<Item> = guards.iter().map(|guard| key(guard, guard::SK)).collect();

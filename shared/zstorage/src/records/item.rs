@@ -93,6 +93,12 @@ pub(crate) fn record_of(open: &OpenTable, item: &Item) -> Result<Record, StoreEr
     })
 }
 
+/// Of what `item` holds that which can be read: for who has to do away with it whatever became of it. Nothing is unsealed.
+pub(crate) fn readable_values(open: &OpenTable, item: &Item) -> Values {
+    let value = |field: &Field| Some((field.id, plain_value(&field.kind, item.get(&field_attribute(field.id))?)?));
+    open.schema.table().fields.iter().filter_map(value).collect()
+}
+
 /// Puts into `new`, written by the fields we know, what `old` has of fields that were added since we read the table: at most
 /// for as long as the catalog is cached, another process knows more fields than this one.
 pub(crate) fn keep_newer_fields(new: &mut Item, old: &Item, next_field: u32) {
