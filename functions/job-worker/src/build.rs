@@ -9,6 +9,9 @@ const MAX_DUPLICATES: usize = 10;
 
 const DUPLICATES: &str = "values that must be unique stand more than once; the pairs of records are named";
 
+const NO_PAIRS: &str =
+    "the index was given up after slices of it had failed again and again; delete it and make it anew";
+
 impl JobWorker {
     /// One slice of an index. The last one makes the index ready, or says what is in its way, and only then ends the job: a
     /// process that ends between the two finds the index as it left it.
@@ -19,7 +22,7 @@ impl JobWorker {
         match schema.table().indexes.iter().find(|index| index.id == id).map(|index| &index.state) {
             None => return Ok(failed(job, "the index was deleted")),
             Some(IndexState::Ready) => return Ok(done(job)),
-            Some(IndexState::Failed { .. }) => return Ok(failed(job, DUPLICATES)),
+            Some(IndexState::Failed { duplicates }) => return Ok(given_up(job, duplicates)),
             Some(IndexState::Building { job: builder }) if *builder != job.id.to_string() => {
                 return Ok(failed(job, "another job builds the index"));
             }
@@ -44,7 +47,7 @@ impl JobWorker {
         }
         let state = IndexState::Failed { duplicates: next.duplicates.clone() };
         self.set_index(&next, prefix, id, state).await?;
-        Ok(failed(&next, DUPLICATES))
+        Ok(given_up(&next, &next.duplicates))
     }
 
     /// Says how far an index is that `job` builds; one that is not there any more, or not this job's, is left as it is.
@@ -65,4 +68,11 @@ impl JobWorker {
         })
         .await
     }
+}
+
+/// The job as one whose index has failed, and the pairs that the index names: what found them may have ended before it could
+/// note them here. Without any it was given up for another reason, which is in the log.
+fn given_up(job: &Job, duplicates: &[(String, String)]) -> Job {
+    let reason = if duplicates.is_empty() { NO_PAIRS } else { DUPLICATES };
+    failed(&Job { duplicates: duplicates.to_vec(), ..job.clone() }, reason)
 }

@@ -19,9 +19,8 @@ pub(crate) fn of_engine(error: &AdminError, next: &str) -> Problem {
     }
 }
 
-/// What is told when credentials cannot be sealed; never anything of them.
+/// What is told when credentials, or a secret, cannot be sealed; never anything of them.
 pub(crate) fn of_sealer(error: &SealError) -> Problem {
-    tracing::error!(%error, "Credentials could not be sealed.");
-    Problem::new(Kind::Unavailable, "the credentials could not be sealed, so nothing was saved")
-        .retry_after(5)
+    tracing::error!(error = domain::causes(error), "What is secret could not be sealed.");
+    Problem::new(Kind::Unavailable, "what is secret could not be sealed, so nothing was saved").retry_after(5)
 }

@@ -15,9 +15,6 @@ use crate::event::{Record, records};
 /// A record that cannot be read comes back after this many seconds, until the redrive policy takes it.
 const BROKEN_RECORD_SECS: u32 = 30;
 
-/// While no handlers could be loaded since the start, messages come back after this many seconds.
-const NO_HANDLERS_SECS: u32 = 5;
-
 /// Of a batch's time so much at most is spent on new releases, and a fifth of it; what takes longer goes on beside the batch.
 const MAX_LOOK: Duration = Duration::from_secs(2);
 
@@ -77,13 +74,7 @@ impl SqsWorker {
                 return Outcome::Retry { after_secs: BROKEN_RECORD_SECS, strike: false };
             }
         };
-        let Some(live) = live else {
-            tracing::error!(
-                message.id = received.id(),
-                "no handlers are loaded yet, and a message comes back"
-            );
-            return Outcome::Retry { after_secs: NO_HANDLERS_SECS, strike: false };
-        };
+        let Some(live) = live else { return self.handling.put_back(received) };
         let handled = self.handling.handle(live, received, budget.run_until);
         tokio::time::timeout_at(budget.settle_until.into(), handled).await.unwrap_or_else(|_| {
             tracing::error!(message.id = received.id(), "a message was not settled in time and comes back");

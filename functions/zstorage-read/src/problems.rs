@@ -1,6 +1,14 @@
 use api::{Kind, Problem};
-use domain::Fault;
-use zstorage::QueryError;
+use domain::{Fault, TableState};
+use zstorage::{OpenTable, QueryError, WriteError};
+
+/// `table`, unless it is being deleted: part of its records would be told for all there are.
+pub(crate) fn unless_deleting(table: OpenTable) -> Result<OpenTable, Problem> {
+    match table.schema.table().state {
+        TableState::Ready => Ok(table),
+        TableState::Deleting => Err(Problem::new(Kind::Conflict, WriteError::Deleting.to_string())),
+    }
+}
 
 /// What a caller is told of a question that was not answered.
 pub(crate) fn of(error: QueryError) -> Problem {

@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use domain::Scope;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
-use zstorage::{Found, OpenTable};
+use zstorage::{Explain, Found, OpenTable};
 
 use crate::wanted::Shape;
 use crate::{ReadState, explain, problems, wanted};
@@ -19,17 +19,32 @@ pub(crate) async fn query(
     let name = request.text("apiName");
     let Some(name) = request.required("apiName", name) else { return Err(request.faults.into()) };
     let table = state.tables.named(&caller, &name, Scope::RecordRead).await?;
+    let table = problems::unless_deleting(table)?;
     let (mut query, shape) = wanted::read(&mut request, table.schema.table());
     request.faults.into_result()?;
+    let mut found = state.records.query(&table, &query).await.map_err(problems::of)?;
     loop {
-        let found = state.records.query(&table, &query).await.map_err(problems::of)?;
         let answer = document(&caller, &table, &found, &shape).to_string();
         if answer_bytes(&answer) <= MAX_ANSWER_BYTES || found.records.len() < 2 {
             return Ok(([(CONTENT_TYPE, "application/json")], answer).into_response());
         }
         // Text full of quotation marks: what is small in the store is large in JSON. A shorter page holds less of it.
         query.limit = found.records.len() / 2;
+        query.count = false;
+        let shorter = state.records.query(&table, &query).await.map_err(problems::of)?;
+        found = in_place_of(&found, shorter);
     }
+}
+
+/// The shorter page, with what was counted for the longer one and the price of both.
+fn in_place_of(longer: &Found, shorter: Found) -> Found {
+    let explain = Explain {
+        items_read: longer.explain.items_read + shorter.explain.items_read,
+        read_units: longer.explain.read_units + shorter.explain.read_units,
+        calls: longer.explain.calls + shorter.explain.calls,
+        ..shorter.explain
+    };
+    Found { count: longer.count, explain, ..shorter }
 }
 
 fn document(caller: &Caller, table: &OpenTable, found: &Found, shape: &Shape) -> Value {

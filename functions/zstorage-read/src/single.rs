@@ -6,7 +6,7 @@ use domain::Scope;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
-use crate::ReadState;
+use crate::{ReadState, problems};
 
 /// `GET record/{id}`: the record as it is now, or 304 to a caller that has this version.
 pub(crate) async fn read(
@@ -16,6 +16,7 @@ pub(crate) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (table, id) = state.tables.of_record(&caller, &id, Scope::RecordRead).await?;
+    let table = problems::unless_deleting(table)?;
     let found = state.records.get(&table, id).await?;
     // The caller has the right to this table, so it may know what is not in it.
     let record = found.ok_or_else(|| Problem::new(Kind::NotFound, "there is no record of this id"))?;

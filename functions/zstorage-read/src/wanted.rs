@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use api::{Fields, Given};
 use domain::{Fault, FieldId, Filter, Table};
-use zstorage::{Direction, MAX_LIMIT, Query};
+use zstorage::{Direction, MAX_LIMIT, MAX_SEARCH_BYTES, Query};
 
 /// What else can be asked of a query.
 #[derive(Debug, Default)]
@@ -19,9 +19,6 @@ const KNOWN: [&str; 10] =
 
 /// Records of a page where the request does not say.
 const DEFAULT_LIMIT: usize = 50;
-
-/// The words of a search have at most so many bytes together.
-const MAX_SEARCH_BYTES: usize = 256;
 
 /// The order that needs no index, and the same downwards. No field is called so.
 const BY_AGE: &str = "created-at";
@@ -79,6 +76,11 @@ fn sorted(names: &[String], table: &Table, request: &mut Fields<'_>) -> Vec<(Fie
         };
         let path = format!("sort/{at}");
         match table.field(name) {
+            None if name == BY_AGE => {
+                let message =
+                    "'created-at' stands alone in 'sort', for no two records have the same place in it";
+                request.faults.add(path, "alone", message);
+            }
             None => unknown(request, path, name),
             Some(field) if !field.is_indexable() => {
                 let message = "records cannot be sorted by JSON or encrypted text";

@@ -67,7 +67,10 @@ impl SchemaState {
                 continue;
             }
             caller.require(&Scope::table_read(name))?;
-            if let Some(found) = self.catalog.table_by_name(name).await? {
+            let Some(known) = self.catalog.table_by_name(name).await? else { continue };
+            let fresh = self.catalog.fresh_table(known.table().prefix).await?;
+            // Whoever looked up a table that goes could soon not be written any more.
+            if let Some(found) = fresh.filter(|fresh| fresh.table().state == TableState::Ready) {
                 lookups.insert(name.clone(), found.table().prefix);
             }
         }

@@ -169,7 +169,7 @@ fn in_place(wanted: &WantedField, id: FieldId, lookups: &Lookups) -> Result<Fiel
     let table = wanted.looks_up().and_then(|name| lookups.get(name)).copied();
     wanted.numbered(id, table).ok_or_else(|| {
         let message =
-            "there is no table of this name (a lookup to the table itself is added once the table is there)";
+            "there is no table of this name, or it is being deleted (a lookup to the table itself is added once that is there)";
         Fault::new("table", "unknown-table", message)
     })
 }

@@ -22,7 +22,7 @@ use domain::Clock;
 use queue::JobsQueue;
 use zstorage::{Catalog, DataKeys, Jobs, Records, Sealer};
 
-pub use start::{StartError, start};
+pub use start::{StartError, TRIAL_RECORDS, start};
 
 /// What the routes stand on.
 #[derive(Clone)]
@@ -44,6 +44,8 @@ pub struct SchemaState {
     /// How long after a change a job begins, seconds: by then every process knows the change, and what it began before
     /// is over.
     pub job_delay_secs: u32,
+    /// Records that a rule is tried on, at most.
+    pub trial_records: usize,
 }
 
 /// The routes, without authentication and fallback, which `api::serve` adds.

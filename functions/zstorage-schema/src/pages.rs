@@ -6,11 +6,12 @@ use axum::response::{IntoResponse, Response};
 use domain::{ApiName, Fault, Faults, Filter, Scope, TablePage};
 use http::StatusCode;
 use http::header::LOCATION;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zstorage::{CatalogError, Cursor};
 
+use crate::tables::{self, Listed};
 use crate::wanted::WantedPage;
-use crate::{SchemaState, documents, tables, would_fail};
+use crate::{SchemaState, documents, would_fail};
 
 /// A lost race is run again at most so often.
 const TRIES: usize = 5;
@@ -38,8 +39,13 @@ pub(crate) async fn list(
     caller.require(&Scope::PageRead)?;
     let (limit, cursor) = tables::page(query, &["limit", "cursor"], Cursor::of::<ApiName>)?;
     let page = state.catalog.list_pages(limit, cursor.as_ref()).await?;
-    let pages: Vec<Value> = page.items.iter().map(documents::of_page).collect();
-    Ok(Json(json!({ "pages": pages, "cursor": page.next.map(|cursor| cursor.to_string()) })))
+    let mut listed = Listed::new(page.next);
+    for page in page.items {
+        if !listed.takes(page.name.to_string(), documents::of_page(&page)) {
+            break;
+        }
+    }
+    Ok(listed.answer("pages"))
 }
 
 /// `GET page/{name}`

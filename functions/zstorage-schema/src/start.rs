@@ -10,6 +10,9 @@ use crate::{SchemaState, router};
 /// A job waits so long unless the environment says otherwise, seconds: 10 for the caches, 30 for requests, and a margin.
 const DEFAULT_JOB_DELAY_SECS: u32 = 60;
 
+/// A rule is tried on so many records at most.
+pub const TRIAL_RECORDS: usize = 10_000;
+
 /// Why the function cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -49,6 +52,7 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
         keys: DataKeys::new(sealer.clone()),
         sealer,
         job_delay_secs,
+        trial_records: TRIAL_RECORDS,
         catalog: catalog.clone(),
         clock: clock.clone(),
     };

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use api::{Caller, JsonObject, Kind, PathText, Problem, QueryText};
+use api::{Caller, JsonObject, Kind, MAX_ANSWER_BYTES, PathText, Problem, QueryText, answer_bytes};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -22,8 +22,8 @@ use crate::wanted::{TableChange, WantedField, WantedTable};
 const DEFAULT_PAGE: usize = 25;
 const MAX_PAGE: usize = 100;
 
-/// A page has at most this many bytes; Lambda answers with 6 MB at most.
-const MAX_PAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Of an answer so much is left for what is not documents, bytes.
+const ROOM_FOR_THE_REST: usize = 1024;
 
 /// `POST table`: a new table, whole or not at all.
 pub(crate) async fn create(
@@ -61,23 +61,16 @@ pub(crate) async fn list(
     let search = query.take("search");
     let (limit, cursor) = page(query, &["search", "limit", "cursor"], Cursor::of::<TablePrefix>)?;
     let page = state.catalog.list_tables(search.as_deref(), limit, cursor.as_ref()).await?;
-    let (mut documents, mut bytes, mut last) = (Vec::new(), 0, None);
-    let mut next = page.next.map(|cursor| cursor.to_string());
+    let mut listed = Listed::new(page.next);
     for schema in page.items {
         let table = schema.table();
-        if !caller.scopes.cover(&Scope::table_read(&table.api_name)) {
-            continue;
-        }
-        let document = state.document(table).await?;
-        bytes += document.to_string().len();
-        if bytes > MAX_PAGE_BYTES && last.is_some() {
-            next = last;
+        if caller.scopes.cover(&Scope::table_read(&table.api_name))
+            && !listed.takes(table.prefix.to_string(), state.document(table).await?)
+        {
             break;
         }
-        documents.push(document);
-        last = Some(table.prefix.to_string());
     }
-    Ok(Json(json!({ "tables": documents, "cursor": next })))
+    Ok(listed.answer("tables"))
 }
 
 /// `GET table/{apiName}`
@@ -206,6 +199,48 @@ impl SchemaState {
 
     async fn has_records(&self, open: &OpenTable) -> Result<bool, Problem> {
         Ok(!self.records.scan(open, None, 1).await?.records.is_empty())
+    }
+}
+
+/// A page of documents, no larger than an answer may be.
+pub(crate) struct Listed {
+    documents: Vec<Value>,
+    /// What is left of the answer, bytes.
+    room: usize,
+    /// Where the documents end that are in.
+    last: String,
+    next: Option<String>,
+}
+
+impl Listed {
+    /// One that goes on at `next`, if all of the page gets in.
+    pub(crate) fn new(next: Option<Cursor>) -> Listed {
+        let next = next.map(|cursor| cursor.to_string());
+        Listed {
+            documents: Vec::new(),
+            room: MAX_ANSWER_BYTES - ROOM_FOR_THE_REST,
+            last: String::new(),
+            next,
+        }
+    }
+
+    /// Takes the document of `name` in, if there is room for it: for the first there is.
+    pub(crate) fn takes(&mut self, name: String, document: Value) -> bool {
+        match self.room.checked_sub(answer_bytes(&document.to_string()) + 1) {
+            None if !self.documents.is_empty() => {
+                self.next = Some(std::mem::take(&mut self.last));
+                return false;
+            }
+            room => self.room = room.unwrap_or(0),
+        }
+        self.documents.push(document);
+        self.last = name;
+        true
+    }
+
+    /// The answer, with the documents under `key`.
+    pub(crate) fn answer(self, key: &str) -> Json<Value> {
+        Json(json!({ key: self.documents, "cursor": self.next }))
     }
 }
 

@@ -11,9 +11,6 @@ use tokio::time::Instant;
 use crate::SchemaState;
 use crate::wanted::Trial;
 
-/// So many records are read at most.
-const MAX_READ: usize = 10_000;
-
 /// So many at once.
 const STEP: usize = 500;
 
@@ -42,7 +39,8 @@ pub(crate) async fn would_fail(
     let (mut examples, mut cursor) = (Vec::new(), None);
     let end = Instant::now() + WITHIN;
     let complete = loop {
-        let scanned = state.records.scan(&open, cursor.as_deref(), STEP.min(MAX_READ - read)).await?;
+        let scanned =
+            state.records.scan(&open, cursor.as_deref(), STEP.min(state.trial_records - read)).await?;
         for record in &scanned.records {
             read += 1;
             let holds = holds(&expression, schema.table(), &trial, record);
@@ -56,7 +54,7 @@ pub(crate) async fn would_fail(
         }
         match scanned.cursor {
             None => break true,
-            Some(_) if read >= MAX_READ || Instant::now() >= end => break false,
+            Some(_) if read >= state.trial_records || Instant::now() >= end => break false,
             next => cursor = next,
         }
     };

@@ -52,10 +52,15 @@ pub(crate) async fn batch(
     if atomic && results.iter().any(Result::is_err) {
         return Err(refused(results));
     }
-    // An operation's share of the key is told by its place among those that can be tried: with other ones, another request.
-    let tried: Vec<usize> = places.iter().map(|(at, ..)| *at).collect();
-    let by = options.by(&caller, "POST", &format!("record/batch {tried:?}"), body.as_bytes());
-    let written = state.records.batch(changes, atomic, &by).await.map_err(problems::of)?;
+    let by = options.by(&caller, "POST", "record/batch", body.as_bytes());
+    let written = if atomic {
+        state.records.batch(changes, true, &by).await
+    } else {
+        // Each keeps its place, so that a batch sent again is the same one even if more of it can be tried by then.
+        let placed = places.iter().map(|(at, ..)| *at).zip(changes).collect();
+        state.records.each(placed, &by).await
+    };
+    let written = written.map_err(problems::of)?;
     let mut room = MAX_ANSWER_BYTES - ROOM_FOR_THE_REST;
     for ((at, table, word), written) in places.into_iter().zip(written) {
         results[at] = match written {

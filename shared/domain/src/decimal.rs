@@ -77,6 +77,20 @@ impl Decimal {
         }
     }
 
+    /// Any other number.
+    fn long(sign: &str, whole: &str, fraction: &str, exponent: &str) -> Result<Decimal, DecimalError> {
+        if whole.is_empty() && fraction.is_empty() {
+            return Ok(Decimal::zero());
+        }
+        // Before the big number is made: 1e999999999 must not be written out.
+        let is_far = exponent.parse::<i64>().map_or(true, |exponent| exponent.unsigned_abs() > 1000);
+        if is_far || whole.len() + fraction.len() > 400 {
+            return Err(DecimalError::OutOfRange);
+        }
+        let text = format!("{sign}0{whole}.{fraction}0e{exponent}");
+        Decimal::kept(text.parse().map_err(|_| DecimalError::Form)?)
+    }
+
     /// The sum, exact.
     pub fn add(&self, other: &Decimal) -> Result<Decimal, DecimalError> {
         Decimal::kept(&self.0 + &other.0)
@@ -169,18 +183,15 @@ impl FromStr for Decimal {
         if !digits(whole) || !fraction.is_none_or(digits) || !exponent_fits {
             return Err(DecimalError::Form);
         }
-        if exponent.is_none()
-            && let Some(short) = Decimal::short(text.starts_with('-'), whole, fraction.unwrap_or_default())
-        {
-            return Ok(short);
-        }
-        // Before the big number is made: 1e999999999 must not be written out.
-        if text.len() > 400
-            || exponent.is_some_and(|e| e.parse::<i64>().map_or(true, |e| e.unsigned_abs() > 1000))
-        {
-            return Err(DecimalError::OutOfRange);
-        }
-        Decimal::kept(text.parse().map_err(|_| DecimalError::Form)?)
+        // Zeros at the ends say nothing, however many: 0e99999 is zero, 1.000 is one.
+        let (whole, fraction) =
+            (whole.trim_start_matches('0'), fraction.unwrap_or_default().trim_end_matches('0'));
+        let sign = if text.starts_with('-') { "-" } else { "" };
+        let Some(exponent) = exponent else {
+            return Decimal::short(!sign.is_empty(), whole, fraction)
+                .map_or_else(|| Decimal::long(sign, whole, fraction, "0"), Ok);
+        };
+        Decimal::long(sign, whole, fraction, exponent)
     }
 }
 
@@ -227,6 +238,10 @@ mod tests {
         check("1e-126", Err(DecimalError::OutOfRange));
         check("1e999999999999", Err(DecimalError::OutOfRange));
         check("1e-9223372036854775808", Err(DecimalError::OutOfRange));
+        check("0e-9223372036854775808", Ok("0"));
+        check("-0.0e99999", Ok("0"));
+        check(&format!("1.{}", "0".repeat(500)), Ok("1"));
+        check(&format!("{}1.5e+2", "0".repeat(500)), Ok("150"));
         for wrong in
             ["", "-", "+1", ".5", "5.", "1e", "0x1", "1_0", " 1", "1 ", "NaN", "inf", "1.2.3", "--1", "１"]
         {

@@ -47,9 +47,9 @@ pub use name::{HandlerName, QueueName};
 pub use on_demand::OnDemand;
 pub use outcome::{DeadReason, Outcome};
 pub use package::{
-    MAX_ACTIVE_PACKAGES, MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, MAX_PACKAGE_SECRETS, PACKAGE_SETTINGS,
-    Package, PackageFile, PackageFiles, PackageName, PackageSet, PackageSettings, Release, SecretName,
-    package_file_path,
+    MAX_ACTIVE_PACKAGES, MAX_PACKAGE_BYTES, MAX_PACKAGE_FILE_BYTES, MAX_PACKAGE_FILES, MAX_PACKAGE_SECRETS,
+    PACKAGE_SETTINGS, Package, PackageFile, PackageFiles, PackageName, PackageSet, PackageSettings, Release,
+    SecretName, package_file_path,
 };
 pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json, handler_field};
 pub use queue::{

@@ -14,6 +14,9 @@ pub const MAX_PACKAGE_FILES: usize = 200;
 /// Its files have at most this many bytes in all.
 pub const MAX_PACKAGE_BYTES: usize = 4 * 1024 * 1024;
 
+/// One of them has at most this many: to compile a text takes a hundred times its size.
+pub const MAX_PACKAGE_FILE_BYTES: usize = 1024 * 1024;
+
 /// It declares at most this many secrets.
 pub const MAX_PACKAGE_SECRETS: usize = 32;
 
@@ -30,7 +33,11 @@ const MAX_FILE_NAME_BYTES: usize = 200;
 const MAX_FOLDERS: usize = 8;
 const MAX_DESCRIPTION_CHARS: usize = 500;
 
-/// A package's name: 1 to 64 of `A-Z a-z 0-9 - _`, as it stands before the `/` of a handler's name.
+/// The folders of a package whose files are no handlers.
+const FOLDERS: [&str; 2] = ["lib", "tests"];
+
+/// A package's name: 1 to 64 of `A-Z a-z 0-9 - _`, as it stands before the `/` of a handler's name; neither `lib` nor `tests`, which
+/// would make modules or tests of its handlers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PackageName(String);
 
@@ -46,10 +53,11 @@ fn is_word(text: &str) -> bool {
 impl PackageName {
     /// Checks `text`; the fault's path is `name`.
     pub fn parse(text: &str) -> Result<PackageName, Fault> {
-        if is_word(text) {
+        if is_word(text) && !FOLDERS.contains(&text) {
             return Ok(PackageName(text.to_owned()));
         }
-        let message = "a package's name has 1 to 64 letters, digits, '-' or '_'";
+        let message =
+            "a package's name has 1 to 64 letters, digits, '-' or '_', and is neither 'lib' nor 'tests'";
         Err(Fault::new("name", "package-name", message))
     }
 
@@ -176,9 +184,14 @@ impl PackageFiles {
         if !files.keys().any(|name| name.ends_with(SOURCE_ENDING)) {
             faults.add("files", "required", "a package has at least one .luau file");
         }
-        for name in files.keys() {
+        for (name, text) in &files {
             if let Some(message) = name_fault(name) {
                 faults.add(package_file_path(name), "file-name", message);
+            }
+            if text.len() > MAX_PACKAGE_FILE_BYTES {
+                let message =
+                    format!("a file has at most {MAX_PACKAGE_FILE_BYTES} bytes, not {}", text.len());
+                faults.add(package_file_path(name), "too-large", message);
             }
         }
         let settings = files.get(PACKAGE_SETTINGS).map(|text| PackageSettings::parse(text));
@@ -241,7 +254,7 @@ fn name_fault(name: &str) -> Option<&'static str> {
     if !parts.iter().all(|part| is_word(part)) {
         return Some("the parts of a file's name have 1 to 64 letters, digits, '-' or '_', parted by '/'");
     }
-    if parts.len() > 1 && !["lib", "tests"].contains(&parts[0]) {
+    if parts.len() > 1 && !FOLDERS.contains(&parts[0]) {
         return Some("handlers stand at the top of their package, modules in lib/, tests in tests/");
     }
     None

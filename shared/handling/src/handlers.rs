@@ -1,18 +1,19 @@
 //! Which handlers there are: those that shipped, with each released package in the place of the shipped one of its name.
 
-use std::collections::{BTreeMap, HashMap};
+mod live;
+mod load;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::{
-    Clock, PACKAGE_SETTINGS, PackageFile, PackageName, PackageSet, PackageSettings, Release, Secret,
-    SecretName,
-};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use domain::{Clock, PackageName, SecretName};
 use jiff::{SignedDuration, Timestamp};
-use lua_host::{Bundle, BundleError, Sandbox, SandboxConfig, SandboxError};
+use lua_host::{Bundle, BundleError, SandboxConfig, SandboxError};
 use tokio::time::timeout;
-use zstorage::{Catalog, CatalogError, SealError, Sealer};
+use zstorage::{Catalog, CatalogError, SealError, Sealer, StoreError};
+
+pub use live::LiveHandlers;
+pub(crate) use live::Unresolved;
 
 /// What is active is asked for at the start of a batch, if the last look is older than this. With what loading takes, a release
 /// is at work within 10 s.
@@ -20,9 +21,6 @@ const LOOK_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
 /// A start waits this long for the first look; the first batch goes on with it.
 const START_WITHIN: Duration = Duration::from_secs(6);
-
-/// Files and secrets read side by side.
-const READS_AT_ONCE: usize = 16;
 
 /// What [`Handlers`] are made of.
 pub struct HandlersParts {
@@ -74,35 +72,39 @@ pub enum HandlersError {
         #[source]
         source: SealError,
     },
+    /// A package does not fit beside the others.
+    #[error(
+        "the package {package} has {bytes} bytes when compiled, and {left} are left of those that all packages share"
+    )]
+    NoRoom {
+        /// Which one.
+        package: PackageName,
+        /// Its bytecode.
+        bytes: usize,
+        /// What the smaller ones left.
+        left: usize,
+    },
     /// The sandbox does not start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// A task of ours ended early.
-    #[error("the packages could not be put together")]
+    /// The task that compiles a package ended early.
+    #[error("its files could not be compiled")]
     Task(#[from] tokio::task::JoinError),
 }
 
-/// The handlers of one moment. A batch keeps those that it began with; their sandbox ends with its last user.
-pub struct LiveHandlers {
-    pub(crate) sandbox: Sandbox,
-    set: PackageSet,
-    secrets: HashMap<String, BTreeMap<SecretName, Secret>>,
-}
-
-impl LiveHandlers {
-    /// Which release of its package a handler is from: `on-boarding@3`, or `on-boarding@shipped`.
-    pub(crate) fn release_of(&self, handler: &str) -> String {
-        let Some((package, _)) = handler.split_once('/') else { return "shipped".to_owned() };
-        let release = PackageName::parse(package).ok().and_then(|name| self.set.releases.get(&name));
-        match release {
-            Some(release) => format!("{package}@{release}"),
-            None => format!("{package}@shipped"),
+impl HandlersError {
+    /// Whether it is about one package alone, so that the others can be loaded. A store that does not answer is about all.
+    fn is_of_one_package(&self) -> bool {
+        match self {
+            HandlersError::Catalog(error) => matches!(error, CatalogError::Store(StoreError::Item { .. })),
+            HandlersError::Gone { .. }
+            | HandlersError::Bundle(_)
+            | HandlersError::Settings { .. }
+            | HandlersError::Secret { .. }
+            | HandlersError::NoRoom { .. }
+            | HandlersError::Task(_) => true,
+            HandlersError::Sandbox(_) => false,
         }
-    }
-
-    /// The secrets of a handler's own package: those that it declares and that are set.
-    pub(crate) fn secrets_of(&self, handler: &str) -> Option<&BTreeMap<SecretName, Secret>> {
-        self.secrets.get(handler.split_once('/')?.0)
     }
 }
 
@@ -115,8 +117,8 @@ pub struct Handlers {
 struct Shared {
     parts: HandlersParts,
     now: Mutex<Now>,
-    /// One look at a time; files that were read are kept by their hash.
-    looking: tokio::sync::Mutex<HashMap<[u8; 32], String>>,
+    /// One look at a time.
+    looking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -133,9 +135,7 @@ impl Handlers {
     /// # Errors
     /// What no later look will mend: a shipped `package.json`, the sandbox.
     pub async fn start(parts: HandlersParts) -> Result<Handlers, HandlersError> {
-        for (package, text) in parts.shipped.settings() {
-            settings(package, text)?;
-        }
+        load::check(&parts.shipped)?;
         let handlers = Handlers {
             shared: Arc::new(Shared { parts, now: Mutex::default(), looking: tokio::sync::Mutex::default() }),
         };
@@ -173,7 +173,7 @@ impl Handlers {
     /// # Errors
     /// The catalog's.
     pub(crate) async fn are_other_than(&self, live: &LiveHandlers) -> Result<bool, CatalogError> {
-        let other = self.shared.parts.catalog.package_set().await?.version != live.set.version;
+        let other = self.shared.parts.catalog.package_set().await?.version != live.version;
         if other {
             self.now().looked_at = None;
         }
@@ -195,13 +195,14 @@ impl Handlers {
 
     /// Asks what is active, and takes it into use if it is something else. On any error all stays as it is until the next look.
     async fn look(&self) -> Result<(), HandlersError> {
-        let mut files = self.shared.looking.lock().await;
+        let _alone = self.shared.looking.lock().await;
         if !self.is_due() {
             return Ok(());
         }
         // Taken before the question: what is released after it was asked is for the next look.
         let began = self.shared.parts.clock.now();
-        let done = self.load(&mut files).await;
+        let live = self.now().live.clone();
+        let done = load::load(&self.shared.parts, live.as_deref()).await;
         let mut now = self.now();
         now.looked_at = Some(began);
         if let Some(live) = done? {
@@ -209,112 +210,6 @@ impl Handlers {
         }
         Ok(())
     }
-
-    /// What is active now; nothing if it is what is live already.
-    async fn load(
-        &self,
-        files: &mut HashMap<[u8; 32], String>,
-    ) -> Result<Option<LiveHandlers>, HandlersError> {
-        let HandlersParts { sandbox, shipped, catalog, .. } = &self.shared.parts;
-        let set = catalog.package_set().await?;
-        let known = self.now().live.as_ref().map(|live| live.set.version);
-        if known == Some(set.version) {
-            return Ok(None);
-        }
-        let mut releases = Vec::with_capacity(set.releases.len());
-        for (package, number) in &set.releases {
-            let found = catalog.package_release(package, *number).await?;
-            let gone = || HandlersError::Gone { package: package.clone(), release: *number };
-            releases.push(found.ok_or_else(gone)?);
-        }
-        let secrets = self.secrets(&set, &releases).await?;
-        self.fetch(&releases, files).await?;
-        let texts: Vec<_> = releases.iter().map(|release| texts(release, files)).collect();
-        let shipped = shipped.clone();
-        let bundle = tokio::task::spawn_blocking(move || {
-            texts.into_iter().try_fold(shipped, |bundle, (package, files)| bundle.over(&package, files))
-        });
-        let sandbox = Sandbox::start(sandbox.clone(), bundle.await??).await?;
-        if known.is_some() || set.version > 0 {
-            tracing::info!(
-                packages.version = set.version,
-                packages.active = set.releases.len(),
-                "handlers are loaded as they are released now"
-            );
-        }
-        Ok(Some(LiveHandlers { sandbox, set, secrets }))
-    }
-
-    /// Reads those files of `releases` that are not in `files`, and takes those out that no release has any more.
-    async fn fetch(
-        &self,
-        releases: &[Release],
-        files: &mut HashMap<[u8; 32], String>,
-    ) -> Result<(), HandlersError> {
-        let wanted: HashMap<[u8; 32], PackageFile> = releases
-            .iter()
-            .flat_map(|release| release.files.values())
-            .map(|file| (file.hash, *file))
-            .collect();
-        let absent = wanted.values().copied().filter(|file| !files.contains_key(&file.hash));
-        let absent: Vec<PackageFile> = absent.collect();
-        let reads = absent.into_iter().map(|file| {
-            let catalog = self.shared.parts.catalog.clone();
-            async move { Ok::<_, CatalogError>((file.hash, catalog.package_file(&file).await?)) }
-        });
-        let read: Vec<_> = stream::iter(reads).buffer_unordered(READS_AT_ONCE).try_collect().await?;
-        files.extend(read);
-        files.retain(|hash, _| wanted.contains_key(hash));
-        Ok(())
-    }
-
-    /// The secrets of every package that is at work, of those alone that it declares.
-    async fn secrets(
-        &self,
-        set: &PackageSet,
-        releases: &[Release],
-    ) -> Result<HashMap<String, BTreeMap<SecretName, Secret>>, HandlersError> {
-        let mut declared = Vec::new();
-        for (package, text) in self.shared.parts.shipped.settings() {
-            // A folder that no package can be called after has no secrets that could be set.
-            let Ok(package) = PackageName::parse(package) else { continue };
-            if !set.releases.contains_key(&package) {
-                let names = settings(package.as_str(), text)?.secrets;
-                declared.extend(names.into_iter().map(|name| (package.clone(), name)));
-            }
-        }
-        for release in releases {
-            let names = release.settings.secrets.iter().cloned();
-            declared.extend(names.map(|name| (release.package.clone(), name)));
-        }
-        let HandlersParts { catalog, sealer, .. } = &self.shared.parts;
-        let reads = declared.into_iter().map(|(package, name)| async move {
-            let Some(sealed) = catalog.package_secret(&package, &name).await? else { return Ok(None) };
-            match sealer.open_secret(&package, &name, &sealed).await {
-                Ok(secret) => Ok(Some((package, name, secret))),
-                Err(source) => Err(HandlersError::Secret { package, secret: name, source }),
-            }
-        });
-        let found: Vec<_> = stream::iter(reads).buffer_unordered(READS_AT_ONCE).try_collect().await?;
-        let mut secrets = HashMap::<String, BTreeMap<_, _>>::new();
-        for (package, name, secret) in found.into_iter().flatten() {
-            secrets.entry(package.to_string()).or_default().insert(name, secret);
-        }
-        Ok(secrets)
-    }
-}
-
-/// What a package's own file says of it.
-fn settings(package: &str, text: &str) -> Result<PackageSettings, HandlersError> {
-    PackageSettings::parse(text)
-        .map_err(|faults| HandlersError::Settings { package: package.to_owned(), faults })
-}
-
-/// A release as a bundle takes it. Its settings are in its manifest, checked.
-fn texts(release: &Release, files: &HashMap<[u8; 32], String>) -> (String, Vec<(String, String)>) {
-    let sources = release.files.iter().filter(|(name, _)| *name != PACKAGE_SETTINGS);
-    let sources = sources.filter_map(|(name, file)| Some((name.clone(), files.get(&file.hash)?.clone())));
-    (release.package.to_string(), sources.collect())
 }
 
 /// A look that failed is told here, once, and is no reason for a batch not to run.

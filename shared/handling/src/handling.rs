@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{Backoff, Clock, DeadReason, Letter, LetterOrigin, Outcome, Queue};
-use lua_host::{Job, Report};
+use lua_host::{Job, Report, Verdict};
 use queue::Queues;
 use serde_json::{Value, json};
 use zstorage::{Catalog, Messages};
 
 use crate::burial::Death;
-use crate::pick::{BAD_BODY, pick};
+use crate::pick::{BAD_BODY, NotPicked, pick};
 use crate::redact::redact;
 use crate::verdict::{Ending, ending};
 use crate::{Door, Handlers, HandlingError, LiveHandlers, Received, log};
@@ -75,6 +75,13 @@ impl Handling {
         Handling { parts: Arc::new(parts) }
     }
 
+    /// What becomes of a message for which no handlers are loaded: it comes back without a strike, later with each receipt, lest an
+    /// outage of minutes spend the receives that the redrive policy allows.
+    pub fn put_back(&self, received: &Received) -> Outcome {
+        tracing::error!(message.id = received.id(), "no handlers are loaded yet, and a message comes back");
+        Outcome::Retry { after_secs: self.backoff(received.receive_count), strike: false }
+    }
+
     /// The handlers for a batch that begins now: see [`Handlers::for_batch`].
     pub async fn handlers_for_batch(&self, wait: Duration) -> Option<Arc<LiveHandlers>> {
         self.parts.handlers.for_batch(wait).await
@@ -120,9 +127,13 @@ impl Handling {
             return Ok(Outcome::Ack);
         }
         let default = case.queue.as_ref().and_then(|queue| queue.default_handler.as_ref());
-        let handler = match pick(live.sandbox.bundle(), &received.body, default) {
+        let handler = match pick(|name| live.resolve(name), &received.body, default) {
             Ok(handler) => handler,
-            Err(reason) => {
+            Err(NotPicked::Waits(package)) => {
+                let why = format!("the package {package} could not be loaded yet");
+                return Ok(self.returned(received, None, &why));
+            }
+            Err(NotPicked::Poison(reason)) => {
                 if reason.code != BAD_BODY && self.parts.handlers.are_other_than(live).await? {
                     let why = "its handler may have been released since the batch began";
                     return Ok(self.returned(received, None, why));
@@ -132,6 +143,10 @@ impl Handling {
             }
         };
         let report = self.run(live, &case, handler, deadline).await;
+        if lacks_a_module(&report) && live.lacks_packages() {
+            let why = "a module that it requires may be of a package that could not be loaded yet";
+            return Ok(self.returned(received, Some(handler), why));
+        }
         match ending(&report.verdict) {
             Ending::Done => Ok(Outcome::Ack),
             Ending::Returned { why } => Ok(self.returned(received, Some(handler), &why)),
@@ -281,4 +296,9 @@ impl Handling {
     fn backoff(&self, times: u32) -> u32 {
         Backoff::default().after(times, &mut rand::rng())
     }
+}
+
+/// Whether a `require` found nothing.
+fn lacks_a_module(report: &Report) -> bool {
+    matches!(&report.verdict, Verdict::Failed(error) if error.code.as_deref() == Some("no-module"))
 }

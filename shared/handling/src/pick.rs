@@ -1,8 +1,10 @@
 //! Which handler a message gets.
 
-use domain::{DeadReason, HandlerName, check_json, handler_field};
-use lua_host::Bundle;
+use domain::{DeadReason, HandlerName, PackageName, check_json, handler_field};
+use lua_host::ResolveError;
 use serde_json::Value;
+
+use crate::handlers::Unresolved;
 
 /// The code of a body that no handler can ever be given, whatever is released.
 pub(crate) const BAD_BODY: &str = "bad-body";
@@ -16,34 +18,51 @@ enum Asked {
     Nonsense(String),
 }
 
-/// The full name of the handler for a message with this `body` on a queue with this default; or why it is poison.
+/// Why no handler is picked.
+#[derive(Debug)]
+pub(crate) enum NotPicked {
+    /// It may be one of this package, which could not be loaded.
+    Waits(PackageName),
+    /// Nobody can ever handle the message.
+    Poison(DeadReason),
+}
+
+/// The full name of the handler for a message with this `body` on a queue with this default, as `resolve` knows the handlers; or
+/// why there is none.
 ///
 /// The body's own top-level field `handler` decides; where that is missing or names nothing we have, the queue's
-/// default; where there is none either, nobody can ever handle the message.
+/// default; where there is none either, nobody can ever handle the message. A name that several handlers have is not unknown: the
+/// default, which is meant for something else, does not take it.
 pub(crate) fn pick<'b>(
-    bundle: &'b Bundle,
+    resolve: impl Fn(&str) -> Result<&'b str, Unresolved>,
     body: &str,
     default: Option<&HandlerName>,
-) -> Result<&'b str, DeadReason> {
-    check_json(body).map_err(|faults| {
-        DeadReason::new(BAD_BODY, format!("no handler can be given this body: {faults}"))
-    })?;
+) -> Result<&'b str, NotPicked> {
+    let poison = |code: &str, message: String| Err(NotPicked::Poison(DeadReason::new(code, message)));
+    if let Err(faults) = check_json(body) {
+        return poison(BAD_BODY, format!("no handler can be given this body: {faults}"));
+    }
     let (code, why) = match asked(body) {
-        Asked::Handler(name) => match bundle.resolve(&name) {
+        Asked::Handler(name) => match resolve(&name) {
             Ok(handler) => return Ok(handler),
-            Err(error) => ("unknown-handler", error.to_string()),
+            Err(Unresolved::Waits(package)) => return Err(NotPicked::Waits(package)),
+            Err(Unresolved::No(error @ ResolveError::Ambiguous { .. })) => {
+                return poison("unknown-handler", error.to_string());
+            }
+            Err(Unresolved::No(error)) => ("unknown-handler", error.to_string()),
         },
         Asked::Nonsense(what) => {
             ("unknown-handler", format!("the body's handler is no handler's name: {what}"))
         }
         Asked::Nothing => ("no-handler", "the body names no handler".to_owned()),
     };
-    match default.map(|name| bundle.resolve(name.as_str())) {
+    match default.map(|name| resolve(name.as_str())) {
         Some(Ok(handler)) => Ok(handler),
-        Some(Err(error)) => {
-            Err(DeadReason::new(code, format!("{why}; and the queue's default does not help: {error}")))
+        Some(Err(Unresolved::Waits(package))) => Err(NotPicked::Waits(package)),
+        Some(Err(Unresolved::No(error))) => {
+            poison(code, format!("{why}; and the queue's default does not help: {error}"))
         }
-        None => Err(DeadReason::new(code, format!("{why}; and the queue has no default handler"))),
+        None => poison(code, format!("{why}; and the queue has no default handler")),
     }
 }
 
@@ -63,6 +82,7 @@ fn asked(body: &str) -> Asked {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
     use super::*;
+    use lua_host::Bundle;
 
     fn bundle() -> Bundle {
         let names = ["on-boarding/signup", "a/send", "b/send"];
@@ -70,11 +90,23 @@ mod tests {
             .unwrap()
     }
 
+    fn picked<'b>(
+        bundle: &'b Bundle,
+        body: &str,
+        default: Option<&HandlerName>,
+    ) -> Result<&'b str, DeadReason> {
+        let picked = pick(|name| bundle.resolve(name).map_err(Unresolved::No), body, default);
+        picked.map_err(|error| match error {
+            NotPicked::Poison(reason) => reason,
+            NotPicked::Waits(package) => panic!("nothing waits here, but {package}"),
+        })
+    }
+
     /// `expect`: the handler, or the code of the reason.
     fn check(body: &str, default: Option<&str>, expect: Result<&str, &str>) {
         let default = default.map(|name| HandlerName::parse(name).unwrap());
         let bundle = bundle();
-        let picked = pick(&bundle, body, default.as_ref());
+        let picked = picked(&bundle, body, default.as_ref());
         assert_eq!(
             picked.as_ref().map(|name| *name).map_err(|r| r.code.as_str()),
             expect,
@@ -99,6 +131,7 @@ mod tests {
         check(r#"["signup"]"#, None, Err("no-handler"));
         check(r#"{"handler":"nobody"}"#, None, Err("unknown-handler"));
         check(r#"{"handler":"send"}"#, None, Err("unknown-handler"));
+        check(r#"{"handler":"send"}"#, Some("on-boarding/signup"), Err("unknown-handler"));
         check(r#"{"handler":{}}"#, None, Err("unknown-handler"));
     }
 
@@ -111,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_reason_says_what_there_is_instead() {
-        let reason = pick(&bundle(), r#"{"handler":"singup"}"#, None).unwrap_err();
+        let reason = picked(&bundle(), r#"{"handler":"singup"}"#, None).unwrap_err();
         assert!(reason.message.contains("on-boarding/signup"), "{}", reason.message);
     }
 }

@@ -1,5 +1,6 @@
 //! Secrets that a handler wrote where people read.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use domain::{Secret, SecretName};
@@ -9,47 +10,87 @@ use serde_json::Value;
 /// Shorter secrets stand in ordinary words by chance; to take them out would spoil every log.
 const MIN_BYTES: usize = 6;
 
+/// Stands where a text was cut.
+const CUT: char = '…';
+
+/// A secret as it may stand in a text, and what stands there instead.
+struct Canary {
+    text: String,
+    name: String,
+}
+
 /// Puts a secret's name where its value stands in what a run left behind: its log, its reason, its error. What handlers write is
-/// theirs, but it ends in our log and in dead letters, and an error message quotes more than its author thought of.
+/// theirs, but it ends in our log and in dead letters, and an error message quotes more than its author thought of. A value is found as
+/// it is, as it is written in JSON (also in JSON within JSON), and where the end of a text cut it off.
 pub(crate) fn redact(report: &mut Report, secrets: &BTreeMap<SecretName, Secret>) {
-    let values: Vec<(&str, String)> = secrets
+    let mut canaries: Vec<Canary> = secrets
         .iter()
         .filter(|(_, secret)| secret.expose().len() >= MIN_BYTES)
-        .map(|(name, secret)| (secret.expose(), format!("[secret {name}]")))
+        .flat_map(|(name, secret)| forms(secret.expose()).map(|text| Canary { text, name: name.to_string() }))
         .collect();
-    if values.is_empty() {
+    if canaries.is_empty() {
         return;
     }
+    // Of two that begin alike the longer one is looked for first.
+    canaries.sort_by_key(|canary| Reverse(canary.text.len()));
     for line in &mut report.log {
-        clean(&mut line.message, &values);
-        line.fields.iter_mut().for_each(|fields| clean_value(fields, &values));
+        clean(&mut line.message, &canaries);
+        line.fields.iter_mut().for_each(|fields| clean_value(fields, &canaries));
     }
     match &mut report.verdict {
-        Verdict::Rejected { reason } => clean(reason, &values),
+        Verdict::Rejected { reason } => clean(reason, &canaries),
         Verdict::Failed(error) => {
-            clean(&mut error.message, &values);
-            error.code.iter_mut().chain(&mut error.traceback).for_each(|text| clean(text, &values));
+            clean(&mut error.message, &canaries);
+            error.code.iter_mut().chain(&mut error.traceback).for_each(|text| clean(text, &canaries));
         }
         Verdict::Acked | Verdict::RetryAsked { .. } | Verdict::Returned { .. } => {}
     }
 }
 
-fn clean(text: &mut String, values: &[(&str, String)]) {
-    for (value, name) in values {
-        if text.contains(value) {
-            *text = text.replace(value, name);
+/// A secret as it is, within a JSON text, and within one that is itself within another.
+fn forms(secret: &str) -> impl Iterator<Item = String> {
+    let once = escaped(secret);
+    let twice = escaped(&once);
+    let mut forms = vec![secret.to_owned(), once, twice];
+    forms.dedup();
+    forms.into_iter()
+}
+
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn clean(text: &mut String, canaries: &[Canary]) {
+    for Canary { text: secret, name } in canaries {
+        if text.contains(secret) {
+            *text = text.replace(secret, &format!("[secret {name}]"));
         }
+    }
+    // What is too long is cut before it comes here, mostly with a sign that it was.
+    let whole = text.trim_end_matches(CUT);
+    let longest = canaries.iter().filter_map(|canary| Some((cut_off(whole, &canary.text)?, canary)));
+    if let Some((bytes, canary)) = longest.max_by_key(|(bytes, _)| *bytes) {
+        let (from, to) = (whole.len() - bytes, whole.len());
+        text.replace_range(from..to, &format!("[secret {}]", canary.name));
     }
 }
 
-fn clean_value(value: &mut Value, values: &[(&str, String)]) {
+/// How many bytes of the beginning of `secret` stand at the end of `text`, if they are too many for chance.
+fn cut_off(text: &str, secret: &str) -> Option<usize> {
+    let longest = secret.len().min(text.len());
+    let mut lengths = (MIN_BYTES..=longest).rev().filter(|bytes| secret.is_char_boundary(*bytes));
+    lengths.find(|bytes| text.ends_with(&secret[..*bytes]))
+}
+
+fn clean_value(value: &mut Value, canaries: &[Canary]) {
     match value {
-        Value::String(text) => clean(text, values),
-        Value::Array(items) => items.iter_mut().for_each(|item| clean_value(item, values)),
+        Value::String(text) => clean(text, canaries),
+        Value::Array(items) => items.iter_mut().for_each(|item| clean_value(item, canaries)),
         Value::Object(entries) => {
             let cleaned = std::mem::take(entries).into_iter().map(|(mut key, mut value)| {
-                clean(&mut key, values);
-                clean_value(&mut value, values);
+                clean(&mut key, canaries);
+                clean_value(&mut value, canaries);
                 (key, value)
             });
             *entries = cleaned.collect();

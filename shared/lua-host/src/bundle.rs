@@ -114,24 +114,32 @@ impl Bundle {
         compile(files.into_iter().map(|(path, source)| (path, source.into_bytes())).collect())
     }
 
-    /// This bundle with `files` (name in the package to text) in the place of all that `package` has here; the other packages are
-    /// the same, and not compiled again.
+    /// Compiles a package by itself: `("lib/check.luau", source)`, named as in the package.
     ///
     /// # Errors
     /// Names every faulty file at once, with its line.
-    pub fn over(
-        &self,
+    pub fn of_package(
         package: &str,
         files: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Bundle, BundleError> {
-        let new =
-            Bundle::from_sources(files.into_iter().map(|(name, text)| (format!("{package}/{name}"), text)))?;
-        let others = |name: &str| name.split_once('/').is_none_or(|(of, _)| of != package);
-        let kept = self.files.iter().filter(|(name, _)| others(name));
-        let files = kept.chain(new.files.iter()).map(|(name, file)| (name.clone(), Arc::clone(file)));
+        Bundle::from_sources(files.into_iter().map(|(name, text)| (format!("{package}/{name}"), text)))
+    }
+
+    /// This bundle with what `new` has of `package` in the place of all that it has here itself; nothing is compiled again.
+    pub fn over(&self, package: &str, new: &Bundle) -> Bundle {
+        let is_its = |name: &str| name.split_once('/').is_some_and(|(of, _)| of == package);
+        let kept = self.files.iter().filter(|(name, _)| !is_its(name));
+        let files = kept.chain(new.files.iter().filter(|(name, _)| is_its(name)));
+        let files = files.map(|(name, file)| (name.clone(), Arc::clone(file)));
         let kept = self.settings.iter().filter(|(of, _)| *of != package);
-        let settings = kept.chain(new.settings.iter()).map(|(of, text)| (of.clone(), text.clone()));
-        Ok(Bundle { files: Arc::new(files.collect()), settings: Arc::new(settings.collect()) })
+        let settings = kept.chain(new.settings.iter().filter(|(of, _)| *of == package));
+        let settings = settings.map(|(of, text)| (of.clone(), text.clone()));
+        Bundle { files: Arc::new(files.collect()), settings: Arc::new(settings.collect()) }
+    }
+
+    /// How much its compiled files hold, in bytes: some five times their sources at the most.
+    pub fn compiled_bytes(&self) -> usize {
+        self.files.values().map(|file| file.bytecode.len()).sum()
     }
 
     /// Packages with the text of their `package.json`, those that have one.
@@ -352,14 +360,16 @@ mod tests {
         let files = |files: &[(&str, &str)]| {
             files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect::<Vec<_>>()
         };
+        let package = |given: &[(&str, &str)]| Bundle::of_package("shop", files(given));
         let over =
-            shipped.over("shop", files(&[("refund.luau", "return 1"), ("package.json", "{}")])).unwrap();
+            shipped.over("shop", &package(&[("refund.luau", "return 1"), ("package.json", "{}")]).unwrap());
         assert_eq!(over.handlers().collect::<Vec<_>>(), ["shop/refund", "shop2/pay", "top"]);
         assert_eq!(over.settings().collect::<Vec<_>>(), [("shop", "{}")]);
-        let back = over.over("shop", files(&[("pay.luau", "return 1")])).unwrap();
+        let back = over.over("shop", &package(&[("pay.luau", "return 1")]).unwrap());
         assert_eq!((back.handlers().count(), back.settings().count()), (3, 0));
-        let Err(BundleError::Faulty { faults }) = shipped.over("shop", files(&[("a.luau", "local =")]))
-        else {
+        let none = over.over("shop", &package(&[]).unwrap());
+        assert_eq!(none.handlers().collect::<Vec<_>>(), ["shop2/pay", "top"]);
+        let Err(BundleError::Faulty { faults }) = package(&[("a.luau", "local =")]) else {
             panic!("accepted")
         };
         assert_eq!(faults[0].file, "shop/a.luau");

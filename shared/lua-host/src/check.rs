@@ -11,6 +11,12 @@ use crate::{
 /// The file names of packages that are known, each as in its package: `lib/check.luau`.
 pub type KnownPackages = BTreeMap<String, BTreeSet<String>>;
 
+/// So many faults are named; whoever has more has seen enough.
+const MAX_FAULTS: usize = 200;
+
+/// A fault quotes what it is about, which may be as long as its file.
+const MAX_MESSAGE_CHARS: usize = 300;
+
 /// The packages that `files` (name in the package to text) name in a `require`, as far as the text says so.
 pub fn required_packages(files: &BTreeMap<String, String>) -> BTreeSet<String> {
     let sources = files.iter().filter(|(name, _)| name.ends_with(".luau"));
@@ -18,7 +24,7 @@ pub fn required_packages(files: &BTreeMap<String, String>) -> BTreeSet<String> {
     names.filter_map(|(_, name)| package_of(name).map(str::to_owned)).collect()
 }
 
-/// Everything that is wrong with the `files` of `package`: what does not compile, and each `require` of a literal name that
+/// What is wrong with the `files` of `package`, at most 200 faults of it: what does not compile, and each `require` of a literal name that
 /// nobody has. `others` holds the files of packages that are known to be there; of one that is not in it nothing is said, for it may
 /// come with the workers. Names of the faults' files are those in the package.
 pub fn check_package(package: &str, files: &BTreeMap<String, String>, others: &KnownPackages) -> Vec<Fault> {
@@ -34,7 +40,8 @@ pub fn check_package(package: &str, files: &BTreeMap<String, String>, others: &K
         Some((of, file)) => others.get(of).is_none_or(|names| names.contains(&format!("{file}.luau"))),
         None => false,
     };
-    for (name, text) in sources {
+    faults.truncate(MAX_FAULTS);
+    'files: for (name, text) in sources {
         let asking = || Some(format!("{package}/{}", name.trim_end_matches(".luau")));
         for (line, path) in requires(text) {
             let message = match wanted(path, asking) {
@@ -44,7 +51,16 @@ pub fn check_package(package: &str, files: &BTreeMap<String, String>, others: &K
                 Wanted::File(_) => format!("there is no module {path:?}"),
                 Wanted::Nonsense => nonsense(path),
             };
+            if faults.len() == MAX_FAULTS {
+                break 'files;
+            }
             faults.push(Fault { file: name.clone(), line: Some(line), message });
+        }
+    }
+    for fault in &mut faults {
+        if let Some((end, _)) = fault.message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            fault.message.truncate(end);
+            fault.message.push('…');
         }
     }
     faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -217,6 +233,34 @@ mod tests {
             )])),
             BTreeSet::from(["b".to_owned()])
         );
+    }
+
+    #[test]
+    fn however_much_is_wrong_what_is_said_of_it_stays_short() {
+        let name = "n".repeat(100_000);
+        let sources = [
+            "require'x' ".repeat(50_000),
+            format!("require[[{name}]] require'@std/{name}' require'./{name}'"),
+            format!("local = {name}"),
+            format!("goto {name}"),
+        ];
+        for source in sources {
+            let given: BTreeMap<String, String> = (0..150)
+                .map(|n| (format!("f{n}.luau"), source[..source.len().min(150_000)].to_owned()))
+                .collect();
+            let faults = check_package("shop", &given, &KnownPackages::new());
+            let bytes: usize = faults.iter().map(|fault| fault.message.len() + fault.file.len()).sum();
+            assert!(!faults.is_empty() && faults.len() <= MAX_FAULTS && bytes < 200_000, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_compile_is_named_before_what_is_not_there() {
+        let mut given: BTreeMap<String, String> =
+            (0..20).map(|n| (format!("a{n}.luau"), "require('./gone') ".repeat(20))).collect();
+        given.insert("z.luau".into(), "local =".into());
+        let faults = check_package("shop", &given, &KnownPackages::new());
+        assert!(faults.iter().any(|fault| fault.file == "z.luau"), "{}", faults.len());
     }
 
     /// It is compiled in the process of the API: on a thread with the stack of tokio's blocking ones.

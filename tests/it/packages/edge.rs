@@ -44,6 +44,13 @@ async fn what_does_not_compile_is_refused_with_file_and_line_and_nothing_changes
     let many: serde_json::Map<String, Value> =
         (0..201).map(|n| (format!("f{n}.luau"), json!("return 1"))).collect();
     refused(Value::Object(many), 422, &[("files", "count", "200")]).await;
+    let long = json!({"a.luau": "x".repeat(1024 * 1024 + 1)});
+    refused(long, 413, &[("files/a.luau", "too-large", "1048576")]).await;
+    let flood = json!({"files": {"a.luau": "require'x' ".repeat(90_000)}});
+    let answer = shop.house.post("package/shop/release", &flood).await;
+    assert!(answer.status == 422 && (1..=200).contains(&answer.errors().len()), "{}", answer.errors().len());
+    let folder = shop.house.post("package/lib/release", &json!({"files": {"a.luau": "return 1"}})).await;
+    assert_eq!((folder.status, &folder.errors()[0]["code"]), (422, &json!("package-name")));
     let large = "x".repeat(4 * 1024 * 1024 + 1);
     refused(json!({"a.luau": large}), 413, &[("files", "too-large", "")]).await;
     for body in ["{}", "[]", "{\"files\":[]}", "{\"files\":{\"a.luau\":\"return 1\"},\"more\":1}"] {

@@ -235,3 +235,34 @@ async fn an_index_that_was_deleted_meanwhile_ends_its_job() {
     let ended = house.finish(&job).await;
     assert_eq!(ended.state, JobState::Failed { reason: "the index was deleted".to_owned() });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_once_its_index_has_failed_leaves_a_job_that_says_why() {
+    let pair = || ("A00001ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(), "A00001ARZ3NDEKTSV4RRFFQ69G5FAW".to_owned());
+    for (duplicates, expect) in [(vec![pair()], "must be unique"), (Vec::new(), "was given up")] {
+        let house = House::start().await;
+        let open = house.tables.table("T", Design::new().integer("n")).await;
+        let (job, open) = house.add_index(&open, true).await;
+        let mut after = open.schema.table().clone();
+        after.indexes[0].state = IndexState::Failed { duplicates: duplicates.clone() };
+        house.worker.catalog.update_table(open.schema.table(), &after).await.unwrap();
+        let ended = house.finish(&job).await;
+        assert_eq!(ended.duplicates, duplicates);
+        let JobState::Failed { reason } = ended.state else { panic!("{ended:?}") };
+        assert!(reason.contains(expect), "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_another_job_builds_is_left_to_that_one() {
+    let house = House::start().await;
+    let open = house.tables.table("T", Design::new().integer("n")).await;
+    house.tables.record(&open, r#"{"n":1}"#).await;
+    let (job, open) = house.add_index(&open, false).await;
+    let mut others = open.schema.table().clone();
+    others.indexes[0].state = IndexState::Building { job: "0AJ01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned() };
+    house.worker.catalog.update_table(open.schema.table(), &others).await.unwrap();
+    let ended = house.finish(&job).await;
+    assert_eq!(ended.state, JobState::Failed { reason: "another job builds the index".to_owned() });
+    assert_eq!(house.open(&open).await.schema.table().indexes, others.indexes);
+}

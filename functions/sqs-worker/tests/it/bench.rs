@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bootstrap::{Aws, Endpoints};
 use domain::{
-    Clock, Destination, HandlerName, Letter, PackageFiles, PackageName, Queue, QueueId, QueueName, QueueState,
-    SqsQueue, WorkerMode,
+    Clock, Destination, HandlerName, Letter, PackageFiles, PackageName, Queue, QueueId, QueueName,
+    QueueState, SqsQueue, WorkerMode,
 };
 use egress::{FetchPolicy, Fetcher, Mailer};
 use handling::{Door, DoorParts, Handlers, HandlersParts, Handling, HandlingParts};

@@ -48,7 +48,8 @@ impl Harm {
 #[tokio::test]
 async fn a_package_that_cannot_be_loaded_costs_only_its_own_messages_their_time() {
     for harm in HARMS {
-        let bench = Bench::with_queue("orders", |queue| queue.default_handler = handler("bench/reject")).await;
+        let bench =
+            Bench::with_queue("orders", |queue| queue.default_handler = handler("bench/reject")).await;
         bench.release("good", &[("fine.luau", ACK)]).await;
         harm.is_done_to(&bench).await;
         let cold = bench.another().await;
@@ -61,7 +62,10 @@ async fn a_package_that_cannot_be_loaded_costs_only_its_own_messages_their_time(
         ];
         assert_eq!(cold.run(batch).await, ["full", "short"], "{harm:?}");
         let calls = bench.double.calls();
-        assert!(!names(&calls).contains(&"UpdateItem") && !names(&calls).contains(&"SendMessage"), "{harm:?}");
+        assert!(
+            !names(&calls).contains(&"UpdateItem") && !names(&calls).contains(&"SendMessage"),
+            "{harm:?}"
+        );
         // Nothing that is no name of it waits for it.
         assert!(cold.run(vec![record("poison", "good/gone", 1)]).await.is_empty(), "{harm:?}");
         assert_eq!(cold.letters("poison").await[0].reason.code, "rejected");
@@ -103,5 +107,27 @@ async fn a_worker_at_work_keeps_the_old_release_of_what_it_cannot_load_and_takes
         // Another look at what still cannot be loaded starts nothing anew.
         bench.later();
         assert!(bench.run(vec![record("e", "bad/pay", 1)]).await.is_empty(), "{harm:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_shipped_does_not_run_in_the_place_of_a_release_unless_it_was_at_work() {
+    let warm = Bench::with_queue("orders", |_| {}).await;
+    warm.release("bench", &[("ack.luau", "local =")]).await;
+    let cold = warm.another().await;
+    assert_eq!(cold.run(vec![record("a", "bench/ack", 1), record("b", "ack", 1)]).await, ["a", "b"]);
+    warm.later();
+    assert!(warm.run(vec![record("c", "bench/ack", 1)]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_short_name_that_the_package_may_have_waits_and_the_full_name_of_another_does_not() {
+    for harm in HARMS {
+        let bench = Bench::with_queue("orders", |_| {}).await;
+        bench.release("good", &[("pay.luau", ACK)]).await;
+        harm.is_done_to(&bench).await;
+        let cold = bench.another().await;
+        let batch = vec![record("short", "pay", 1), record("full", "good/pay", 1)];
+        assert_eq!(cold.run(batch).await, ["short"], "{harm:?}");
     }
 }

@@ -183,6 +183,8 @@ async fn every_fault_of_a_question_is_named() {
     )
     .await;
     check(json!({"limit": 0}), &[("limit", "range")]).await;
+    let alone = check(json!({"sort": ["age", "-created-at"]}), &[("sort/1", "alone")]).await;
+    assert!(alone.text.contains("stands alone"), "{}", alone.text);
     check(json!({"search": "a ".repeat(129)}), &[("search", "too-long")]).await;
     let told = check(json!({"filter": "age >= 18 && shoe == 43"}), &[("filter", "expression")]).await;
     assert!(told.text.contains("character 14"), "{}", told.text);

@@ -1,3 +1,4 @@
+use domain::{Table, TableState};
 use serde_json::json;
 
 use crate::house::House;
@@ -51,6 +52,24 @@ async fn what_is_not_there_is_404_to_those_who_may_know() {
     check(&["record:read:Other", "record:write:*"], &id, 403).await;
     check(&["record:read:Other", "record:write:*"], &gone, 403).await;
     check(&["record:read:Other", "record:write:*"], "ZZZ001ARZ3NDEKTSV4RRFFQ69G5FAV", 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_table_that_is_being_deleted_nothing_is_read_for_it_may_be_half_of_it() {
+    let house = House::start().await;
+    let table = house.tables.table("Thing", Design::new().text("code")).await;
+    let id = house.tables.record(&table, "{}").await;
+    let table = table.schema.table();
+    let deleting = Table { state: TableState::Deleting, ..table.clone() };
+    house.tables.catalog().update_table(table, &deleting).await.unwrap();
+    for (line, body) in [
+        (format!("GET /record/{id}"), ""),
+        ("POST /record/query".to_owned(), r#"{"apiName":"Thing","count":true}"#),
+    ] {
+        let answer = house.ask(&line, &[], body).await;
+        assert_eq!(answer.problem(), 409, "{line}: {}", answer.text);
+        assert_eq!(house.ask_as(&["record:read:Other"], &line, body).await.problem(), 403, "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 use api::Fields;
-use domain::{ApiName, Faults};
+use domain::{ApiName, Faults, MAX_FIELDS};
 
 use super::{each, name, names};
 
@@ -26,12 +26,12 @@ impl WantedPage {
         let page = fields.required("name", page);
         let table = name(&mut fields, "table");
         let table = fields.required("table", table);
-        let columns = names(&mut fields, "columns").value().unwrap_or_default();
+        let columns = once(&mut fields, "columns");
         let filters = each(&mut fields, "filters", filter);
         if filters.len() > MAX_FILTERS {
             fields.faults.add("filters", "too-many", format!("a page has at most {MAX_FILTERS} filters"));
         }
-        let form = names(&mut fields, "form").value().unwrap_or_default();
+        let form = once(&mut fields, "form");
         fields.refuse_unknown(&["name", "table", "columns", "filters", "form"]);
         fields.faults.into_result()?;
         match (page, table) {
@@ -39,6 +39,20 @@ impl WantedPage {
             _ => Err(Faults::none()),
         }
     }
+}
+
+/// Names of fields at `key`, each of which may stand once.
+fn once(fields: &mut Fields<'_>, key: &str) -> Vec<ApiName> {
+    let names = names(fields, key).value().unwrap_or_default();
+    if names.len() > MAX_FIELDS {
+        let message = format!("a table has at most {MAX_FIELDS} fields; here stand {}", names.len());
+        fields.faults.add(key, "too-many", message);
+        return Vec::new();
+    }
+    for (at, name) in names.iter().enumerate().filter(|(at, name)| names[..*at].contains(name)) {
+        fields.faults.add(format!("{key}/{at}"), "repeated", format!("'{name}' stands here already"));
+    }
+    names
 }
 
 /// `{"label","filter"}`

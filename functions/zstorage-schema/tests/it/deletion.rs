@@ -41,6 +41,8 @@ async fn a_table_with_records_goes_only_when_that_is_said_and_by_a_job() {
     assert_eq!(house.want(200, "GET /table/Student", "").await.json()["state"], json!("deleting"));
     house.want(409, "PUT /table/Student", r#"{"buckets":8}"#).await;
     house.want(409, "POST /table/Student/field", r#"{"apiName":"x","type":"text"}"#).await;
+    let course = r#"{"apiName":"Course","fields":[{"apiName":"student","type":"lookup","table":"Student"}]}"#;
+    house.refused("POST /table", course, &[("fields/0/table", "unknown-table")]).await;
     // Whoever asks again gets another job, which finds less to do.
     house.want(202, "DELETE /table/Student", "").await;
 }

@@ -54,6 +54,7 @@ impl House {
             sealer,
             clock: store.clock.clone(),
             job_delay_secs: 60,
+            trial_records: 20,
         };
         let keys = api::Keys::new(store.catalog.clone(), store.clock.clone());
         let key = store.key(&["*"]).await;

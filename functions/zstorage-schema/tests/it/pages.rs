@@ -54,3 +54,36 @@ async fn a_page_fits_its_table() {
     house.want(201, "POST /page", PAGE).await;
     house.refused("PUT /page/students", r#"{"name":"other"}"#, &[("name", "fixed")]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_shows_a_field_once_and_so_is_never_larger_than_the_store_takes() {
+    let house = House::with_student().await;
+    let twice = r#"{"name":"p","table":"Student","columns":["age","name","age"],"form":["age","age"]}"#;
+    house.refused("POST /page", twice, &[("columns/2", "repeated"), ("form/1", "repeated")]).await;
+    let columns = vec!["age"; 120_000];
+    let many = json!({"name": "p", "table": "Student", "columns": columns}).to_string();
+    house.refused("POST /page", &many, &[("columns", "too-many")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_large_pages_is_cut_to_what_an_answer_may_have() {
+    let house = House::with_student().await;
+    // Each filter takes some 5 KB of an answer, and 25 pages of 50 of them are more than it may have.
+    let filter = json!({"label": "\\".repeat(255), "filter": format!("name == '{}'", "\"".repeat(1000))});
+    for page in 0..25 {
+        let body = json!({"name": format!("p{page:02}"), "table": "Student", "filters": vec![&filter; 50]});
+        house.want(201, "POST /page", &body.to_string()).await;
+    }
+    let (mut names, mut line) = (Vec::new(), "GET /page".to_owned());
+    loop {
+        let answer = house.want(200, &line, "").await;
+        assert!(api::answer_bytes(&answer.text) <= api::MAX_ANSWER_BYTES, "{}", answer.text.len());
+        let page = answer.json();
+        names.extend(page["pages"].as_array().unwrap().iter().map(|page| page["name"].to_string()));
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        line = format!("GET /page?cursor={cursor}");
+    }
+    let expect: Vec<String> = (0..25).map(|page| format!("\"p{page:02}\"")).collect();
+    assert_eq!(names, expect);
+    assert_ne!(line, "GET /page", "one answer held them all: this test is too small");
+}

@@ -53,3 +53,17 @@ async fn would_fail_tries_a_rule_on_what_is_stored_and_counts() {
     let table = house.want(200, "GET /table/Student", "").await.json();
     assert_eq!(table["version"], 1, "nothing is saved");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn would_fail_reads_no_more_than_it_may_and_says_so() {
+    let house = House::with_student().await;
+    let line = "POST /table/Student/rule/would-fail";
+    for (records, read, complete) in [(19, 19, true), (6, 20, false)] {
+        for n in 0..records {
+            house.record("Student", &format!(r#"{{"email":"{records}-{n}@x.ch","age":20}}"#)).await;
+        }
+        let told = house.want(200, line, r#"{"expression":"new.age > 20"}"#).await.json();
+        assert_eq!((&told["read"], &told["complete"]), (&json!(read), &json!(complete)), "{told}");
+        assert_eq!((&told["would-fail"], told["examples"].as_array().unwrap().len()), (&json!(read), 10));
+    }
+}

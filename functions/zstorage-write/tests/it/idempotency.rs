@@ -34,6 +34,10 @@ async fn the_same_key_and_request_is_one_write_and_one_answer() {
     let other_version = [("idempotency-key", "change"), ("if-match", "2")];
     assert_eq!(house.ask(&line, &other_version, change).await.problem(), 422);
 
+    let other = house.ask("POST /record/new", &[], r#"{"apiName":"Thing","fields":{"code":"b"}}"#).await;
+    let other = format!("PUT /record/{}", other.json()["id"].as_str().unwrap());
+    assert_eq!(house.ask(&other, &key, change).await.problem(), 422, "the same change of another record");
+
     let (line, key) = (format!("DELETE /record/{id}"), [("idempotency-key", "end")]);
     let (first, again) = (house.ask(&line, &key, "").await, house.ask(&line, &key, "").await);
     assert_eq!((first.status, again.status), (204, 204), "not missing: it is the same end");
@@ -67,15 +71,28 @@ async fn a_batch_repeated_is_answered_as_before() {
         assert_eq!((first.status, &first.text), (200, &again.text));
         let other = json!({"atomic": atomic, "operations": [create("c"), create("d")]}).to_string();
         let other = house.ask("POST /record/batch", &key, &other).await;
-        match atomic {
-            true => assert_eq!(other.problem(), 422),
-            false => {
-                assert_eq!(other.status, 207, "{}", other.text);
-                assert_eq!(
-                    other.json()["results"][1]["problem"]["type"],
-                    "urn:queuelink:problem:idempotency-key-reused"
-                );
-            }
-        }
+        assert_eq!(other.problem(), 422, "{}", other.text);
+        assert_eq!(other.json()["type"], "urn:queuelink:problem:idempotency-key-reused");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_sent_again_is_the_same_one_though_more_of_it_can_be_tried_by_then() {
+    let house = house().await;
+    let create = |table: &str| json!({"create": {"apiName": table, "fields": {"age": 1}}});
+    let body = json!({"atomic": false, "operations": [create("Late"), create("Thing")]}).to_string();
+    let first = house.ask("POST /record/batch", &KEY, &body).await;
+    let statuses = |answer: &Value| -> Vec<Value> {
+        answer["results"].as_array().unwrap().iter().map(|result| result["status"].clone()).collect()
+    };
+    assert_eq!(
+        (first.status, statuses(&first.json())),
+        (207, vec![json!(404), json!(201)]),
+        "{}",
+        first.text
+    );
+    house.tables.table("Late", Design::new().integer("age")).await;
+    let again = house.ask("POST /record/batch", &KEY, &body).await;
+    assert_eq!((again.status, statuses(&again.json())), (200, vec![json!(201); 2]), "{}", again.text);
+    assert_eq!(first.json()["results"][1]["id"], again.json()["results"][1]["id"], "it was made once");
 }

@@ -142,6 +142,15 @@ async fn a_key_learns_of_no_table_that_it_may_not_write_to() {
         check(scope, "DELETE /record/nonsense", "", 403).await;
         check(scope, "DELETE /record/ZZZ001ARZ3NDEKTSV4RRFFQ69G5FAV", "", 403).await;
     }
+    // Word for word: else ids that somebody makes up would tell which tables there are, and what they are called.
+    for method in ["PUT", "DELETE"] {
+        let refused = async |id: &str| {
+            let line = format!("{method} /record/{id}");
+            house.ask_as(&["record:write:Other"], &line, r#"{"fields":{}}"#).await.text
+        };
+        let of_nothing = refused("ZZZ001ARZ3NDEKTSV4RRFFQ69G5FAV").await;
+        assert_eq!(refused(made["id"].as_str().unwrap()).await, of_nothing);
+    }
     check("record:write:Thing", &line, r#"{"fields":{"age":20}}"#, 200).await;
     check("record:write:Thing", "POST /record/new", r#"{"apiName":"Nothing","fields":{}}"#, 403).await;
     check("record:write:*", "POST /record/new", r#"{"apiName":"Nothing","fields":{}}"#, 404).await;

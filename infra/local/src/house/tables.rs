@@ -57,6 +57,7 @@ impl TableParts {
             keys,
             clock: self.clock.clone(),
             job_delay_secs: JOB_DELAY_SECS,
+            trial_records: zstorage_schema::TRIAL_RECORDS,
         });
         let write = WriteState { tables: tables.clone(), records: self.records.clone() };
         let read = ReadState { tables, records: self.records.clone() };

@@ -143,7 +143,12 @@ fn parse_fault(text: &str, errors: &ParseErrors) -> ExpressionFault {
     let before: usize = text.split_inclusive('\n').take(line).map(|line| line.chars().count()).sum();
     let column = usize::try_from(error.pos.1).unwrap_or(1);
     let message = error.msg.trim_start_matches("Syntax error: ");
-    let message = message.split(" expecting ").next().unwrap_or(message).replace(HAS, "has");
+    let message = match message.split(" expecting ").next().unwrap_or(message) {
+        "invalid int literal" => {
+            "a whole number has 64 bits; beside a decimal write a longer one with .0 behind it".to_owned()
+        }
+        message => message.replace(HAS, "has"),
+    };
     let position = (before + column).clamp(1, text.chars().count() + 1);
     ExpressionFault { position: Some(position), message: format!("this is not an expression: {message}") }
 }

@@ -36,6 +36,17 @@ fn files_lie_where_a_package_has_them() {
     }
 }
 
+/// Their files would be nobody's modules and tests: `lib/pay` is no handler, whatever the package.
+#[test]
+fn no_package_is_called_after_a_folder_that_packages_have() {
+    for name in ["lib", "tests", "", "a b", "a/b", "..", "é"] {
+        assert_eq!(PackageName::parse(name).unwrap_err().code, "package-name", "{name}");
+    }
+    for name in ["shop", "Lib", "lib2", "on-boarding_2"] {
+        PackageName::parse(name).unwrap();
+    }
+}
+
 #[test]
 fn every_fault_of_a_package_is_named_at_its_file() {
     let mut given = files(&["lib/x y.luau", "b.txt"]);
@@ -60,8 +71,10 @@ fn a_package_has_its_bounds() {
     check(many.collect(), ("files", "count"));
     let large = [("a.luau".to_owned(), "-".repeat(MAX_PACKAGE_BYTES + 1))];
     check(large.into(), ("files", "too-large"));
-    let exact = [("a.luau".to_owned(), "-".repeat(MAX_PACKAGE_BYTES))];
-    PackageFiles::check(exact.into()).unwrap();
+    let long = [("a.luau".to_owned(), "-".repeat(MAX_PACKAGE_FILE_BYTES + 1))];
+    check(long.into(), ("files/a.luau", "too-large"));
+    let exact = (0..4).map(|n| (format!("f{n}.luau"), "-".repeat(MAX_PACKAGE_FILE_BYTES)));
+    PackageFiles::check(exact.collect()).unwrap();
 }
 
 #[test]

@@ -22,6 +22,9 @@ const MAX_PICKLIST_VALUES: usize = 200;
 /// A value of a picklist has at most this many bytes.
 const MAX_PICKLIST_VALUE_BYTES: usize = 255;
 
+/// What one write may have to do at once: the actions that DynamoDB's transactions have.
+const MAX_ACTIONS: usize = 100;
+
 /// Words of the expression language: a field of such a name could not be named in a filter or formula.
 const RESERVED: &[&str] = &[
     "as",
@@ -56,6 +59,22 @@ pub(super) fn check(table: &Table, faults: &mut Faults) {
     fields(table, faults);
     rules(table, faults);
     indexes(table, faults);
+    actions(table, faults);
+}
+
+/// A table whose records could be made or changed only in parts is none that one can rely on. A write of one record is the record,
+/// the caller's idempotency row, for each unique index the old guard and the new one, and a look at each record it refers to.
+fn actions(table: &Table, faults: &mut Faults) {
+    let guards = table.indexes.iter().filter(|index| index.unique).count();
+    let is_lookup = |field: &&Field| matches!(field.kind, FieldKind::Lookup { .. });
+    let lookups = table.fields.iter().filter(is_lookup).count();
+    if 2 + 2 * guards + lookups > MAX_ACTIONS {
+        let message = format!(
+            "a table has at most 49 unique fields and indexes, or 98 lookups, two of which count as much as one unique; \
+             there are {guards} and {lookups}"
+        );
+        faults.add("fields", "too-many", message);
+    }
 }
 
 fn fields(table: &Table, faults: &mut Faults) {

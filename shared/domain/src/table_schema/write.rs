@@ -124,7 +124,11 @@ impl Check<'_> {
             let field = &self.schema.table.fields[formula.place];
             match formula.compute(&self.schema.table, values) {
                 Ok(Some(value)) => drop(values.insert(formula.id, value)),
-                Ok(None) => self.required(field),
+                Ok(None) if field.required => {
+                    let message = "this must have a value, and its formula gives none";
+                    self.faults.add(format!("fields/{}", field.api_name), "required", message);
+                }
+                Ok(None) => {}
                 Err(reason) => {
                     let message = format!("this formula cannot be computed: {reason}");
                     self.faults.add(format!("fields/{}", field.api_name), "formula", message);

@@ -9,7 +9,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, join_all},
 };
-use lua_host::{FailureKind, Host, HostCall, HostError, Verdict};
+use lua_host::{FailureKind, Host, HostCall, HostError, SandboxConfig, Verdict};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -29,12 +29,17 @@ impl Host for Called {
 const CALL: &str = "require('@std/mail').send({ to = 'a', subject = 's', text = '' })\n";
 const ACK: &str = "context.runtime.AckMessage()";
 
+/// The inner wall is what is tried: on a busy machine it may come late, and the outer one must not come before it.
+fn lenient() -> SandboxConfig {
+    SandboxConfig { grace_ms: 3000, ..config() }
+}
+
 /// A comparator cannot be paused, so it holds the thread until its own limit.
 #[tokio::test]
 async fn a_handler_whose_neighbour_took_all_the_time_is_returned_without_a_strike() {
     let greedy = handler(&format!("{CALL} table.sort({{ 2, 1 }}, function() while true do end end)"));
     let patient = handler(&format!("require('@std/time').sleep(0.05) {ACK}"));
-    let sandbox = sandbox(&[("greedy", &greedy), ("patient", &patient)]).await;
+    let sandbox = sandbox_with(lenient(), &[("greedy", &greedy), ("patient", &patient)]).await;
     let pid = sandbox.pid();
     let deadline = Instant::now() + Duration::from_secs(2);
     let run = |name: &str, host: Arc<Called>| {
@@ -57,8 +62,9 @@ async fn a_handler_whose_neighbour_took_all_the_time_is_returned_without_a_strik
 
 #[tokio::test]
 async fn ten_handlers_that_compute_to_the_end_are_all_struck() {
-    let sandbox = sandbox(&[("h", &handler("while true do end"))]).await;
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let sandbox = sandbox_with(lenient(), &[("h", &handler("while true do end"))]).await;
+    // Long enough for a tenth of it to be a burden, on a busy machine too.
+    let deadline = Instant::now() + Duration::from_secs(5);
     let runs = (0..10).map(|_| {
         let mut job = job("h", json!({}));
         job.deadline = deadline;

@@ -95,7 +95,8 @@ pub(crate) fn record_of(open: &OpenTable, item: &Item) -> Result<Record, StoreEr
 
 /// Of what `item` holds that which can be read: for who has to do away with it whatever became of it. Nothing is unsealed.
 pub(crate) fn readable_values(open: &OpenTable, item: &Item) -> Values {
-    let value = |field: &Field| Some((field.id, plain_value(&field.kind, item.get(&field_attribute(field.id))?)?));
+    let value =
+        |field: &Field| Some((field.id, plain_value(&field.kind, item.get(&field_attribute(field.id))?)?));
     open.schema.table().fields.iter().filter_map(value).collect()
 }
 

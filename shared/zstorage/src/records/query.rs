@@ -25,10 +25,10 @@ pub const MAX_LIMIT: usize = 200;
 /// The longest text to search for, bytes.
 pub const MAX_SEARCH_BYTES: usize = 256;
 
-/// Items that one page reads at most, unless said otherwise.
+/// Items that one page reads at most, unless said otherwise; one of more than 8 KB counts as several.
 pub const MAX_ITEMS_READ: usize = 10_000;
 
-/// Items that are read at most to count.
+/// Items that are read at most to count; one of more than 8 KB counts as several.
 pub const MAX_ITEMS_COUNTED: usize = 100_000;
 
 /// What is asked of a table's records.
@@ -53,7 +53,8 @@ pub struct Query {
     pub count: bool,
     /// Whether what was written a moment ago must be seen, at twice the price. An index never shows it for sure.
     pub consistent: bool,
-    /// So many items are read for a page at most, or a few more: what is found by then is the page.
+    /// So many items are read for a page at most, or a few more: what is found by then is the page. One of more than 8 KB
+    /// counts as several.
     pub max_items_read: usize,
 }
 

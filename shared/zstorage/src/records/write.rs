@@ -23,7 +23,7 @@ pub(super) type Answers = Vec<Result<Written, WriteError>>;
 
 impl Change {
     /// The record that it is about, unless it makes one.
-    fn id(&self) -> Option<RecordId> {
+    pub(super) fn id(&self) -> Option<RecordId> {
         match &self.kind {
             ChangeKind::Create(_) => None,
             ChangeKind::Update { id, .. } | ChangeKind::Delete { id, .. } => Some(*id),

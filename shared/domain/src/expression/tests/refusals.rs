@@ -51,7 +51,7 @@ fn what_can_never_work_is_refused_with_its_place() {
         ("name.matches('(a{99}){99}{99}')", 14, "too large"),
         (
             r"name.matches('\\pL{15}') || name.matches('\\pN{40}') || name.matches('\\pL{14}')",
-            60,
+            70,
             "too large together",
         ),
         ("name.length", 5, "a text has no 'length'"),
@@ -63,7 +63,7 @@ fn what_can_never_work_is_refused_with_its_place() {
         ("duration('x') > duration('1h')", 10, "no duration"),
         ("decimal('x') > 1", 9, "not a decimal"),
         ("0.123456789012345678901234567890123456789 < price", 1, "more than 38 digits"),
-        ("99999999999999999999 < price", 1, "invalid int literal"),
+        ("99999999999999999999 < price", 1, "a longer one with .0"),
         ("Foo{a: 1} == 1", 4, "no types to construct"),
         ("{1: 2} == 1", 2, "keys are texts"),
         ("age ==", 7, "not an expression"),

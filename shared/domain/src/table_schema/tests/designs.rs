@@ -185,3 +185,34 @@ fn the_patterns_of_a_table_are_bounded_together() {
     assert_eq!(with(8, r"^[\p{L} '-]{1,60}$"), [""; 0]);
     assert_eq!(with(9, r"^[\p{L} '-]{1,60}$"), ["fields/8/pattern pattern"]);
 }
+
+#[test]
+fn a_table_whose_records_no_transaction_could_write_is_refused() {
+    let check = |uniques: u32, lookups: u32, fits: bool| {
+        let kind = |n: u32| if n < uniques { text() } else { FieldKind::Lookup { table: prefix(7) } };
+        let names: Vec<String> = (0..uniques + lookups).map(|n| format!("f{n}")).collect();
+        let fields: Vec<_> = (0..).zip(&names).map(|(n, name)| (name.as_str(), kind(n))).collect();
+        let mut table = table(&fields);
+        let guard = |n| Index {
+            id: IndexId(n),
+            fields: vec![FieldId(n)],
+            unique: true,
+            slot: None,
+            state: IndexState::Ready,
+        };
+        table.indexes = (0..uniques).map(guard).collect();
+        table.next_index = uniques;
+        let found = TableSchema::compile(table).map(|_| ()).map_err(|faults| told(&faults));
+        assert_eq!(
+            found,
+            if fits { Ok(()) } else { Err(vec!["fields too-many".to_owned()]) },
+            "{uniques}, {lookups}"
+        );
+    };
+    check(49, 0, true);
+    check(50, 0, false);
+    check(0, 98, true);
+    check(0, 99, false);
+    check(20, 58, true);
+    check(20, 59, false);
+}

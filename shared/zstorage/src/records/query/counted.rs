@@ -17,11 +17,11 @@ impl<'a> Reading<'a> {
     ) -> Result<Option<u64>, StoreError> {
         let by_store = self.left_to_the_store(conjuncts, words);
         let (reading, count_only) = (by_store.as_ref().unwrap_or(self), by_store.is_some());
-        let (mut count, mut read_for_it) = (0, 0);
+        let (mut count, mut spent_on_it) = (0, Spent::default());
         let mut lanes: Vec<(char, Option<Item>)> =
             self.buckets.iter().map(|bucket| (*bucket, None)).collect();
         while !lanes.is_empty() {
-            let left = MAX_ITEMS_COUNTED.saturating_sub(read_for_it);
+            let left = MAX_ITEMS_COUNTED.saturating_sub(spent_on_it.weight());
             if left == 0 {
                 return Ok(None);
             }
@@ -33,7 +33,7 @@ impl<'a> Reading<'a> {
             lanes = Vec::new();
             for (bucket, read) in try_join_all(chunks).await? {
                 spent.add(read.spent);
-                read_for_it += usize::try_from(read.spent.items).unwrap_or(usize::MAX);
+                spent_on_it.add(read.spent);
                 if count_only {
                     count += read.passed;
                 }

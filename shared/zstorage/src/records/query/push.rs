@@ -9,7 +9,7 @@ use crate::records::item::{FOLDED, VERSION, attribute_of, field_attribute};
 /// DynamoDB takes 4 KB of one expression; some is left for good measure.
 const MAX_TEXT_BYTES: usize = 4_000;
 
-/// DynamoDB takes 300 operators and functions in one expression.
+/// DynamoDB takes 300 operators and functions in one expression, each AND and OR among them.
 const MAX_OPERATORS: usize = 290;
 
 /// DynamoDB takes 100 values behind one IN.
@@ -59,6 +59,7 @@ impl Pushed {
 
     fn keep_if_it_fits(self, kept: &mut Pushed) -> bool {
         let text_bytes: usize = self.terms.iter().map(|term| term.len() + " AND ".len()).sum();
+        // With an AND between each two.
         let operators = self.operators + self.terms.len();
         let fits =
             text_bytes <= MAX_TEXT_BYTES && operators <= MAX_OPERATORS && self.bytes <= MAX_VALUES_BYTES;
@@ -69,7 +70,10 @@ impl Pushed {
     }
 
     fn term(&mut self, condition: &Condition) -> Option<Term> {
-        self.operators += 1;
+        self.operators += match condition {
+            Condition::And(parts) | Condition::Or(parts) => parts.len().saturating_sub(1),
+            _ => 1,
+        };
         Some(match condition {
             Condition::Compare { field, op, value } => self.compare(*field, *op, attribute_of(value)),
             Condition::In { values, .. } if values.is_empty() || values.len() > MAX_IN => return None,
@@ -221,7 +225,8 @@ mod tests {
         check(Condition::Or(vec![]));
         check(Condition::In { field: FieldId(1), values: vec![] });
         check(Condition::In { field: FieldId(1), values: (0..101).map(Value::Integer).collect() });
-        check(Condition::Or((0..300).map(|n| age(CompareOp::Eq, n)).collect()));
+        // As many comparisons as fit, and as many ORs.
+        check(Condition::Or((0..146).map(|n| age(CompareOp::Eq, n)).collect()));
         check(Condition::Contains { field: FieldId(1), part: "x".repeat(600 * 1024) });
     }
 }

@@ -31,11 +31,11 @@ pub(super) struct Reading<'a> {
     pub(super) buckets: Vec<char>,
     must_have: Vec<FieldId>,
     pushed: Pushed,
-    /// Words that could not be pushed.
+    /// What is searched for. The store looks into the text that was written with a record, in which fields still are that
+    /// the table has no more: so what it finds is looked at again.
     words: Vec<String>,
     pub(super) pushed_parts: Vec<String>,
     pub(super) other_parts: Vec<String>,
-    searching: bool,
 }
 
 /// What to read of one bucket.
@@ -63,6 +63,12 @@ impl Spent {
         self.calls += other.calls;
         self.items += other.items;
         self.units += other.units;
+    }
+
+    /// How much was read, in items. A large one weighs as much as its bytes cost, a unit for each 8 KB: else a page of large
+    /// records that a filter lets none of through would be gigabytes, and no answer ever in time.
+    pub(super) fn weight(&self) -> usize {
+        usize::try_from(self.items).unwrap_or(usize::MAX).max(self.units as usize)
     }
 }
 
@@ -101,7 +107,6 @@ impl<'a> Reading<'a> {
             words: Vec::new(),
             pushed_parts: Vec::new(),
             other_parts: Vec::new(),
-            searching: !words.is_empty(),
         };
         let asked = conjuncts.iter().enumerate().filter(|(at, _)| !plan.answered.contains(at));
         reading.ask(asked.map(|(_, conjunct)| *conjunct), words);
@@ -127,7 +132,7 @@ impl<'a> Reading<'a> {
             ..*self
         };
         all.ask(conjuncts.iter().copied(), words);
-        all.other_parts.is_empty().then_some(all)
+        (all.other_parts.is_empty() && words.is_empty()).then_some(all)
     }
 
     fn ask(&mut self, conjuncts: impl Iterator<Item = &'a Conjunct>, words: &[String]) {
@@ -144,19 +149,16 @@ impl<'a> Reading<'a> {
         }
         for word in words {
             let said = format!("search: {word}");
-            if self.pushed.push_search(word) {
-                self.pushed_parts.push(said);
-            } else {
-                self.other_parts.push(said);
-                self.words.push(word.clone());
-            }
+            let pushed = self.pushed.push_search(word);
+            let parts = if pushed { &mut self.pushed_parts } else { &mut self.other_parts };
+            parts.push(said);
         }
+        self.words = words.to_vec();
     }
 
     /// How many more items may be read for this page.
     pub(super) fn left(&self, spent: &Spent) -> usize {
-        let read = usize::try_from(spent.items).unwrap_or(usize::MAX);
-        self.query.max_items_read.max(1).saturating_sub(read)
+        self.query.max_items_read.max(1).saturating_sub(spent.weight())
     }
 
     /// Whether all that is read is found, as far as one can tell before.
@@ -165,7 +167,7 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn words_are_none(&self) -> bool {
-        !self.searching
+        self.words.is_empty()
     }
 
     pub(super) fn is_consistent(&self) -> bool {

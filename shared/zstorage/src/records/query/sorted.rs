@@ -23,7 +23,7 @@ impl Reading<'_> {
         spent: &mut Spent,
     ) -> Result<Option<Leaf>, StoreError> {
         let limit = self.query.limit.clamp(1, MAX_LIMIT);
-        let mut next = Next { kept: BTreeMap::new(), bytes: 0, limit, cut: false };
+        let mut next = Next { kept: BTreeMap::new(), bytes: 0, limit, end: None };
         let mut lanes: Vec<(char, Option<Item>)> =
             self.buckets.iter().map(|bucket| (*bucket, None)).collect();
         while !lanes.is_empty() {
@@ -60,22 +60,27 @@ struct Next {
     kept: BTreeMap<Place, (Record, usize)>,
     bytes: usize,
     limit: usize,
-    cut: bool,
+    /// The least that was seen and not kept: where the page ends, so that what lies behind is not on it, however small.
+    end: Option<Place>,
 }
 
 impl Next {
     fn keep(&mut self, place: Place, record: Record, size: usize) {
+        if self.end.as_ref().is_some_and(|end| place > *end) {
+            return;
+        }
         self.bytes += size;
         self.kept.insert(place, (record, size));
         while self.kept.len() > self.limit || (self.bytes > MAX_PAGE_BYTES && self.kept.len() > 1) {
-            let Some((_, (_, size))) = self.kept.pop_last() else { break };
+            let Some((place, (_, size))) = self.kept.pop_last() else { break };
             self.bytes -= size;
-            self.cut = true;
+            self.end = Some(place);
         }
     }
 
     fn leaf(self) -> Leaf {
-        let last = self.kept.last_key_value().map(|(place, _)| place.clone()).filter(|_| self.cut);
+        let last = self.kept.last_key_value().map(|(place, _)| place.clone());
+        let last = last.filter(|_| self.end.is_some());
         Leaf { records: self.kept.into_values().map(|(record, _)| record).collect(), next: last }
     }
 }

@@ -112,6 +112,15 @@ async fn a_write_costs_the_calls_and_actions_it_needs_and_no_more() {
     check(&["GetItem"]);
     records.update(&open, id, &raw(r#"{"email":"b@b.cd"}"#), None, &by(caller)).await.unwrap();
     check(&["GetItem", "Put+Put+Delete"]);
+    let taken = records.create(&open, &raw(r#"{"email":"b@b.cd"}"#), &by(caller)).await;
+    assert!(matches!(taken, Err(WriteError::Taken { .. })));
+    // Whether the guard's holder has the value is looked at before anyone is sent away.
+    check(&["Put+Put", "GetItem", "GetItem"]);
+    let each = vec![Change { table: open.clone(), kind: ChangeKind::Create(raw("{}")) }];
+    records.batch(each.clone(), false, &by(caller)).await.unwrap();
+    check(&["Put"]);
+    records.batch(each, false, &keyed(caller, "each", 1)).await.unwrap();
+    check(&["Put", "Put+Put"]);
     let kind = |id| ChangeKind::Update { id, fields: raw(r#"{"fee":7}"#), if_match: None };
     let changes = [plain, id].map(|id| Change { table: open.clone(), kind: kind(id) }).to_vec();
     records.batch(changes, true, &by(caller)).await.unwrap();

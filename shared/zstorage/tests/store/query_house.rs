@@ -98,11 +98,7 @@ impl School {
 
     /// The table as it is once its records are spread over `buckets` partitions.
     pub(crate) fn grown(&self, buckets: u8) -> OpenTable {
-        let table = Table { buckets, ..self.open.schema.table().clone() };
-        OpenTable {
-            schema: Arc::new(TableSchema::compile(table).unwrap()),
-            keys: Arc::clone(&self.open.keys),
-        }
+        changed(&self.open, |table| table.buckets = buckets)
     }
 
     /// The same design once more, as the `number`th table.
@@ -147,6 +143,13 @@ impl School {
         }
         panic!("the pages of {query:?} never end");
     }
+}
+
+/// The same table under another design.
+pub(crate) fn changed(open: &OpenTable, change: impl FnOnce(&mut Table)) -> OpenTable {
+    let mut table = open.schema.table().clone();
+    change(&mut table);
+    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys: Arc::clone(&open.keys) }
 }
 
 pub(crate) fn by() -> By {

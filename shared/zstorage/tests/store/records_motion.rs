@@ -1,6 +1,7 @@
 //! A table whose design changes while others, for as long as their caches hold, write by the design that it had.
 
 use domain::{IndexId, IndexState, RecordId};
+use futures::future::{join, join_all};
 use zstorage::{Change, ChangeKind, OpenTable, Records, WriteError};
 
 use crate::house::{House, key_id};
@@ -77,11 +78,8 @@ async fn a_guard_is_not_taken_from_a_record_that_gets_its_value_back_at_that_mom
     let (house, (before, after)) = (House::new().await, before_and_after().await);
     let (holder, back) = stray_holder(&house, (&before, &after)).await;
     // One call asks for the value in vain, two look at the guard and at its holder; then it is tried again.
-    let records = Records::new(
-        Troubled::meanwhile(3, back).client(&house),
-        "records".into(),
-        house.hands.clock(),
-    );
+    let records =
+        Records::new(Troubled::meanwhile(3, back).client(&house), "records".into(), house.hands.clock());
     let taken = make(&records, &after, r#"{"email":"a@b.cd"}"#).await;
     assert!(matches!(taken, Err(WriteError::Taken { .. })), "{taken:?}");
     let version = records.get(&after, holder).await.unwrap().unwrap().version;
@@ -186,4 +184,63 @@ async fn a_table_is_dropped_whose_index_has_failed_over_values_that_stand_twice(
             make(&records, &before, r#"{"email":"a@b.cd"}"#).await.unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_holds_what_stands_when_writers_of_both_designs_came_first_and_those_of_the_new_one_go_on() {
+    let house = House::new().await;
+    let (records, (before, after)) = (house.records(), before_and_after().await);
+    // Each writer moves its own three addresses among its own two records, so none stands twice.
+    let write = async |writer: usize, seed: usize, mut own: Vec<(Option<RecordId>, usize)>, both: bool| {
+        for turn in 0..14 {
+            let chance = (writer * 31 + turn * 17 + seed * 7) % 11;
+            let table = if both && chance.is_multiple_of(2) { &before } else { &after };
+            let at = turn % 2;
+            let free = (0..3).find(|email| own.iter().all(|(id, has)| id.is_none() || has != email)).unwrap();
+            let email = format!(r#"{{"email":"{writer}-{free}@b.cd"}}"#);
+            let caller = by(key_id());
+            own[at] = match own[at] {
+                (None, _) => (Some(make(&records, table, &email).await.unwrap()), free),
+                (Some(id), _) if chance.is_multiple_of(4) => {
+                    records.delete(table, id, None, &caller).await.unwrap();
+                    (None, 0)
+                }
+                (Some(id), _) => {
+                    records.update(table, id, &raw(&email), None, &caller).await.unwrap();
+                    (Some(id), free)
+                }
+            };
+        }
+        own
+    };
+    let first = join_all((0..8).map(|writer| write(writer, 1, vec![(None, 0); 2], true))).await;
+    let writers = first.into_iter().enumerate().map(|(writer, own)| write(writer, 2, own, false));
+    let build = async {
+        let (mut cursor, mut duplicates) = (None, Vec::new());
+        loop {
+            let slice = records.build_slice(&after, IndexId(9), cursor.as_deref(), 3).await.unwrap();
+            duplicates.extend(slice.duplicates);
+            cursor = slice.cursor;
+            if cursor.is_none() {
+                return duplicates;
+            }
+        }
+    };
+    let (owns, duplicates) = join(join_all(writers), build).await;
+    assert_eq!(duplicates, vec![]);
+    let mut expect = Vec::new();
+    for (writer, own) in owns.iter().enumerate() {
+        for email in 0..3 {
+            let stands = own.iter().find(|(id, has)| id.is_some() && *has == email);
+            let asked = make(&records, &after, &format!(r#"{{"email":"{writer}-{email}@b.cd"}}"#)).await;
+            assert_eq!(asked.is_err(), stands.is_some(), "{writer}-{email}: {asked:?}");
+            expect.extend(asked.ok().or(stands.and_then(|(id, _)| *id)).map(|id| id.to_string()));
+        }
+    }
+    let scan = house.client.scan().table_name("records").index_name("index-1");
+    let entries = scan.send().await.unwrap().items.unwrap_or_default();
+    let mut found: Vec<_> = entries.iter().map(|item| item["sk"].as_s().unwrap().clone()).collect();
+    found.sort();
+    expect.sort();
+    assert_eq!(found, expect);
 }
