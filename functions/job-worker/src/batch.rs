@@ -16,6 +16,9 @@ const WAIT_FOR_JOB_MS: i64 = 60_000;
 /// Looked for again after so many seconds.
 const LOOK_AGAIN_SECS: u32 = 3;
 
+/// A job that another worker is at is looked at again after so many seconds.
+const TAKEN_SECS: u32 = 60;
+
 /// What failed is tried again after so many seconds, times the receives so far.
 const FAILED_SECS: u32 = 10;
 
@@ -63,7 +66,9 @@ impl JobWorker {
             return Outcome::Ack;
         };
         match self.work(id, until).await {
-            Ok(Progress::Ended | Progress::Taken) => Outcome::Ack,
+            Ok(Progress::Ended) => Outcome::Ack,
+            // It may be this very message, delivered twice: gone with it would be the only bell of a worker that crashes.
+            Ok(Progress::Taken) => Outcome::Retry { after_secs: TAKEN_SECS, strike: false },
             Ok(Progress::More { slice }) => match self.jobs_queue.ring(id, slice, 0).await {
                 Ok(()) => Outcome::Ack,
                 Err(error) => {

@@ -20,7 +20,7 @@ async fn a_message_without_its_job_comes_back_for_a_minute_and_is_then_let_go() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_at_one_job_do_it_once_and_both_messages_end() {
+async fn two_workers_at_one_job_do_it_once_and_no_message_goes_before_it_is_done() {
     let house = House::start().await;
     let open = house.tables.table("T", Design::new().integer("n")).await;
     for n in 0..60 {
@@ -28,9 +28,11 @@ async fn two_workers_at_one_job_do_it_once_and_both_messages_end() {
     }
     let (job, _) = house.add_index(&open, false).await;
     let (one, other) = tokio::join!(house.ring(&job, 1), house.ring(&job, 1));
-    assert_eq!((one, other), (0, 0));
-    let ended = house.finish(&job).await;
+    // Who finds the other at work leaves the job to it, but not the message: it may be one message, delivered twice.
+    let ended = house.job(&job).await;
     assert_eq!((ended.state, ended.done), (JobState::Done, 60));
+    assert!(one + other <= 1, "{one} and {other} came back");
+    assert_eq!(house.ring(&job, 2).await, 0, "what came back finds the job done");
 }
 
 #[tokio::test(flavor = "multi_thread")]
