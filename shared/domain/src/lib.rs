@@ -26,6 +26,7 @@ mod schema;
 mod scope;
 mod secret;
 mod table;
+mod table_name;
 mod table_schema;
 mod text;
 
@@ -61,9 +62,10 @@ pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, PayloadSchema};
 pub use scope::{Names, Scope, ScopeError, Scopes};
 pub use secret::Secret;
 pub use table::{
-    ApiName, DEFAULT_BUCKETS, Field, FieldId, FieldKind, FormulaResult, Index, IndexId, IndexState,
-    MAX_BUCKETS, MAX_FIELDS, MAX_INDEX_FIELDS, MAX_INDEXES, MAX_RULES, NumberRules, Operation, Operations,
-    Rule, Table, TablePage, TablePrefix, TableState, TextRules,
+    DEFAULT_BUCKETS, Field, FieldId, FieldKind, FormulaResult, Index, IndexId, IndexState, MAX_BUCKETS,
+    MAX_FIELDS, MAX_INDEX_FIELDS, MAX_INDEXES, MAX_RULES, NumberRules, Operation, Operations, Rule, Table,
+    TablePage, TableState, TextRules,
 };
+pub use table_name::{ApiName, TablePrefix};
 pub use table_schema::{Clear, TableSchema, fold};
 pub use text::{ascii_json, forbidden_character};

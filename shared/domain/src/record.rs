@@ -7,7 +7,7 @@ use rand::Rng;
 use serde_json::value::RawValue;
 use ulid::Ulid;
 
-use crate::table::CROCKFORD;
+use crate::table_name::CROCKFORD;
 use crate::{Decimal, FieldId, Secret, TablePrefix};
 
 /// What a caller gives as a record's fields: each name with the JSON text of its value, so that no digit is lost before its

@@ -134,6 +134,11 @@ impl Catalog {
     }
 }
 
+/// What was read still has this version.
+fn at_version(version: u64) -> Expression {
+    Expression::at_version("version", version)
+}
+
 /// What stands for a failed condition of a write that has no guards.
 fn changed(undone: Undone) -> CatalogError {
     match undone {

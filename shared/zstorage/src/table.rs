@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::StoreError;
 use crate::error::{Cancelled, cancelled, is_contention};
-use crate::item::{Item, Reader, key, text};
+use crate::item::{Item, Reader, key, number, text};
 
 /// How long a write gives way to other writers before it is [`StoreError::Busy`].
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -79,6 +79,11 @@ impl Expression {
     /// Nothing is there yet.
     pub(crate) fn absent() -> Expression {
         Expression::new("attribute_not_exists(pk)")
+    }
+
+    /// The number in `attribute` still is `version`.
+    pub(crate) fn at_version(attribute: &str, version: u64) -> Expression {
+        Expression::new("#version = :version").name("#version", attribute).value(":version", number(version))
     }
 
     /// Something is there.

@@ -8,9 +8,10 @@ use cel::parser::{ParseErrors, Parser};
 use super::cost::{MAX_PATTERNS_BYTES, Uses};
 use super::kind::Kind;
 use super::scan::HAS;
+use super::scene::{Side, Slot};
 use super::values::{DecimalVal, Moment, Pattern, Span};
 use super::{ExpressionFault, Names, ResultKind};
-use crate::{Decimal, FieldId, Table};
+use crate::{Decimal, Table};
 
 /// How deep the tree may be. The evaluator takes some 33 KB of stack per level where it is not optimised, and threads have 2 MiB.
 const MAX_TREE_DEPTH: usize = 20;
@@ -40,30 +41,6 @@ impl Constant {
             Constant::Decimal(value) => Some(crate::Value::Decimal(value.0.clone())),
             Constant::Moment(value) => Some(crate::Value::DateTime(value.0)),
             Constant::Span(_) | Constant::Pattern(_) => None,
-        }
-    }
-}
-
-/// Which record a name means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Old,
-    New,
-}
-
-/// A value that the record gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Field(Side, FieldId),
-    /// Whether there is no record on that side.
-    IsNull(Side),
-}
-
-impl Slot {
-    pub(crate) fn field(&self) -> Option<FieldId> {
-        match self {
-            Slot::Field(_, field) => Some(*field),
-            Slot::IsNull(_) => None,
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::check::{Side, Slot};
-use super::evaluate::{EvaluationError, Scene};
+use super::scene::{EvaluationError, Scene, Slot};
 use crate::Value;
 
 /// `all`, `exists`, `map` and the like go over at most this many elements.
@@ -79,11 +78,7 @@ pub(super) fn most_elements(
 
 fn bytes(slot: &Slot, scene: &Scene<'_>) -> usize {
     let Slot::Field(side, field) = slot else { return 0 };
-    let record = match side {
-        Side::Old => scene.old,
-        Side::New => scene.new,
-    };
-    match record.and_then(|record| record.get(field)) {
+    match scene.record(*side).and_then(|record| record.get(field)) {
         Some(Value::Text(text) | Value::Json(text)) => text.len(),
         _ => 0,
     }

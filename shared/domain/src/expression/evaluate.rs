@@ -1,56 +1,23 @@
 //! An expression meets a record: values bound by hand, errors in words that hold no value.
 
-use std::fmt;
-
 use cel::common::types::{CelBool, CelInt, CelNull, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, ExecutionError};
 
-use super::check::{Side, Slot};
 use super::cost::{Matching, most_elements};
 use super::functions::ENVIRONMENT;
 use super::json::json_value;
+use super::scene::{EvaluationError, Scene, Side, Slot};
 use super::values::{DecimalVal, Moment};
 use super::{Compiled, Constant};
-use crate::{Table, Value, Values};
+use crate::Value;
 
 /// The name that stands for how many elements a comprehension may go over.
 pub(super) const LIMIT: &str = "@limit";
 
 /// The name that stands for how much matching the patterns may still do.
 pub(super) const MATCHING: &str = "@matching";
-
-/// What an expression is asked about.
-#[derive(Clone, Copy)]
-pub struct Scene<'a> {
-    /// Whose record it is.
-    pub table: &'a Table,
-    /// The record before; `None` on create.
-    pub old: Option<&'a Values>,
-    /// The record after, or the record as it is for filters and formulas; `None` on delete.
-    pub new: Option<&'a Values>,
-}
-
-/// Why an expression has no answer for a record, without any of its values.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct EvaluationError {
-    message: String,
-}
-
-impl EvaluationError {
-    pub(super) fn new(message: impl Into<String>) -> EvaluationError {
-        EvaluationError { message: message.into() }
-    }
-}
-
-impl fmt::Debug for Scene<'_> {
-    /// Without values.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Scene(old: {}, new: {})", self.old.is_some(), self.new.is_some())
-    }
-}
 
 /// The values of one evaluation, by the numbers they have in the tree.
 struct Bound<'s> {
@@ -74,15 +41,6 @@ impl VariableResolver for Bound<'_> {
         }
         let number = variable.strip_prefix("@c")?.parse::<usize>().ok()?;
         self.constants.get(number).map(|constant| CowVal::Borrowed(constant.val()))
-    }
-}
-
-impl<'s> Scene<'s> {
-    fn record(&self, side: Side) -> Option<&'s Values> {
-        match side {
-            Side::Old => self.old,
-            Side::New => self.new,
-        }
     }
 }
 

@@ -23,6 +23,7 @@ mod methods;
 mod operators;
 mod pattern;
 mod scan;
+mod scene;
 #[cfg(test)]
 pub(crate) mod tests;
 mod values;
@@ -34,14 +35,15 @@ use std::sync::Arc;
 use cel::IdedExpr;
 use cost::Uses;
 
-pub use evaluate::{EvaluationError, Scene};
 pub use fault::ExpressionFault;
 pub use kind::ResultKind;
 pub use scan::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
+pub use scene::{EvaluationError, Scene};
 
-pub(crate) use check::{Constant, Slot};
+pub(crate) use check::Constant;
 pub(crate) use pattern::compile_pattern;
 pub(crate) use scan::scan_joints;
+pub(crate) use scene::Slot;
 
 use crate::{FieldId, FormulaResult, Table, Value};
 

@@ -308,7 +308,7 @@ impl Catalog {
 }
 
 fn at(version: Option<u64>) -> Expression {
-    version.map_or_else(Expression::absent, super::queues::at_version)
+    version.map_or_else(Expression::absent, super::at_version)
 }
 
 /// Gives way before another turn, the longer the more turns there were.

@@ -53,7 +53,7 @@ impl Catalog {
     /// [`CatalogError::Conflict`]; the store's.
     pub async fn update_page(&self, old: &TablePage, new: &TablePage) -> Result<TablePage, CatalogError> {
         let stored = TablePage { name: old.name.clone(), version: old.version + 1, ..new.clone() };
-        let put = Action::Put(write(&stored), Some(at_version(old.version)));
+        let put = Action::Put(write(&stored), Some(super::at_version(old.version)));
         self.0.table.transact("change a page", vec![put]).await.map_err(changed)?;
         Ok(stored)
     }
@@ -63,7 +63,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Conflict`]; the store's.
     pub async fn delete_page(&self, page: &TablePage) -> Result<(), CatalogError> {
-        let mut condition = at_version(page.version);
+        let mut condition = super::at_version(page.version);
         condition.text = format!("attribute_not_exists(pk) OR {}", condition.text);
         let delete = Action::Delete { pk: PK.to_owned(), sk: page.name.to_string(), condition };
         self.0.table.transact("delete a page", vec![delete]).await.map_err(changed)
@@ -85,10 +85,6 @@ impl Catalog {
         };
         self.page("list pages", PK, None, limit, cursor, read).await
     }
-}
-
-fn at_version(version: u64) -> Expression {
-    Expression::new("#version = :version").name("#version", "version").value(":version", number(version))
 }
 
 fn write(page: &TablePage) -> Item {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use domain::{Queue, QueueId, QueueName};
 
 use super::{Catalog, CatalogError, name_contains, queue_item};
-use crate::item::{Reader, Writer, number, text};
+use crate::item::{Reader, Writer, text};
 use crate::table::{Action, Expression, Undone};
 use crate::{Cursor, Page, StoreError};
 
@@ -51,10 +51,6 @@ impl Guard {
             .value(":queue", text(queue));
         Action::Delete { pk: pk.to_owned(), sk: sk.to_owned(), condition }
     }
-}
-
-pub(super) fn at_version(version: u64) -> Expression {
-    Expression::new("#version = :version").name("#version", "version").value(":version", number(version))
 }
 
 impl Catalog {
@@ -145,7 +141,7 @@ impl Catalog {
         let (had, has) = (Guard::all(old), Guard::all(&stored));
         let taken_now: Vec<Guard> = has.iter().filter(|guard| !had.contains(guard)).cloned().collect();
         let mut actions: Vec<Action> = taken_now.iter().map(|guard| guard.take(old.id)).collect();
-        actions.push(Action::Put(queue_item::write(&stored), Some(at_version(old.version))));
+        actions.push(Action::Put(queue_item::write(&stored), Some(super::at_version(old.version))));
         actions.extend(had.iter().filter(|guard| !has.contains(guard)).map(|guard| guard.free(old.id)));
         let done = self.0.table.transact("change a queue", actions).await;
         done.map_err(|undone| {
@@ -162,7 +158,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Conflict`]; the store's.
     pub async fn delete_queue(&self, queue: &Queue) -> Result<(), CatalogError> {
-        let mut condition = at_version(queue.version);
+        let mut condition = super::at_version(queue.version);
         condition.text = format!("attribute_not_exists(pk) OR {}", condition.text);
         let (pk, sk) = (queue_item::PK.to_owned(), queue.id.to_string());
         let mut actions = vec![Action::Delete { pk, sk, condition }];

@@ -169,7 +169,7 @@ impl Catalog {
         if renamed {
             actions.push(take_name(&stored));
         }
-        actions.push(put(&stored, at_version(old.version))?);
+        actions.push(put(&stored, super::at_version(old.version))?);
         if renamed {
             actions.push(free_name(old));
         }
@@ -188,7 +188,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Conflict`]; the store's.
     pub async fn delete_table(&self, table: &Table) -> Result<(), CatalogError> {
-        let mut condition = at_version(table.version);
+        let mut condition = super::at_version(table.version);
         condition.text = format!("attribute_not_exists(pk) OR {}", condition.text);
         let (pk, sk) = (table_item::PK.to_owned(), table.prefix.to_string());
         let mut actions = vec![Action::Delete { pk, sk, condition }];
@@ -236,10 +236,6 @@ impl Catalog {
 
 fn compiled(table: Table) -> Result<Arc<TableSchema>, CatalogError> {
     TableSchema::compile(table).map(Arc::new).map_err(CatalogError::Unfit)
-}
-
-fn at_version(version: u64) -> Expression {
-    Expression::new("#version = :version").name("#version", "version").value(":version", number(version))
 }
 
 fn put(table: &Table, condition: Expression) -> Result<Action, CatalogError> {

@@ -8,10 +8,9 @@ use futures::stream::{self, TryStreamExt};
 
 use super::guard::{self, all_guards_of, guard_of};
 use super::index_key::index_key;
-use super::item::{index_attributes, key_of, readable_values, record_of};
+use super::item::{at_version, index_attributes, key_of, readable_values, record_of};
 use super::scan::{ASKS, pause_before};
 use super::stray::{Held, Stray};
-use super::transaction::at_version;
 use super::{OpenTable, Records};
 use crate::StoreError;
 use crate::item::{Item, Reader, bytes, key, text};

@@ -13,6 +13,7 @@ use super::OpenTable;
 use super::index_key::index_key;
 use crate::StoreError;
 use crate::item::{Item, Reader, Writer, bytes, number, text};
+use crate::table::Expression;
 
 /// The record's version.
 pub(crate) const VERSION: &str = "v";
@@ -41,6 +42,11 @@ pub(crate) fn partition(table: TablePrefix, bucket: char) -> String {
 /// A record's partition and sort key.
 pub(crate) fn key_of(id: RecordId) -> (String, String) {
     (partition(id.table(), id.bucket()), id.to_string())
+}
+
+/// The record still has this version.
+pub(crate) fn at_version(version: u64) -> Expression {
+    Expression::at_version(VERSION, version)
 }
 
 /// `record`, whole: its values, its place in every index that writes keep, its text for searches.

@@ -4,8 +4,7 @@
 use domain::{Index, RecordId};
 
 use super::guard::{self, guard_of};
-use super::item::{key_of, record_of};
-use super::transaction::at_version;
+use super::item::{at_version, key_of, record_of};
 use super::{OpenTable, Records};
 use crate::StoreError;
 use crate::table::{Action, Expression};

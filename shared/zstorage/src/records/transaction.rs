@@ -7,13 +7,12 @@ use domain::{ApiName, Fault, Faults, FieldKind, IndexId, Operation, RecordId, Ta
 use jiff::Timestamp;
 
 use super::guard::{self, guards_of};
-use super::item::{VERSION, key_of};
+use super::item::{at_version, key_of};
 use super::judged::Judged;
 use super::row::RowKey;
 use super::size::{MAX_TRANSACTION_BYTES, item_bytes};
 use super::stray::Stray;
 use super::{MAX_ACTIONS, WriteError};
-use crate::item::number;
 use crate::table::{Action, Expression};
 
 /// What an action is for, so that a failed condition can be told in the caller's words. Operations are counted from 0.
@@ -206,11 +205,6 @@ fn record(change: &Judged<'_>) -> Action {
             Action::Delete { pk, sk, condition: condition.expect("what is removed was read") }
         }
     }
-}
-
-/// The record still has this version.
-pub(super) fn at_version(version: u64) -> Expression {
-    Expression::new("#version = :version").name("#version", VERSION).value(":version", number(version))
 }
 
 /// Another record has what is unique to these indexes.
