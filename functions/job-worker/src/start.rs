@@ -1,4 +1,4 @@
-use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use bootstrap::{Aws, ConfigError, Environment};
 use domain::{Clock, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
 use zstorage::{Catalog, DataKeys, Jobs, Records, SealError, Sealer};
@@ -35,10 +35,7 @@ pub fn start(environment: &Environment) -> Result<JobWorker, StartError> {
     let sealing = reader.sealing();
     reader.finish()?;
     let clock = Clock::system();
-    let sealer = match sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
-        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-    };
+    let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
     let place = SqsQueue { region: aws.region.clone(), account: aws.account.clone(), name: jobs_queue };
     let queues = Queues::new(aws.sqs(SqsConfig::new));
     let dynamodb = aws.dynamodb();

@@ -1,6 +1,6 @@
 use api::Keys;
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use bootstrap::{Aws, ConfigError, Environment};
 use delivery::Publisher;
 use domain::Clock;
 use queue::{Queues, SqsConfig};
@@ -27,13 +27,11 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let sealing = reader.sealing();
     reader.finish()?;
     let clock = Clock::system();
-    let sealer = match sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
-        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-    };
+    let dynamodb = aws.dynamodb();
+    let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
     let queues = Queues::new(aws.sqs(SqsConfig::new)).ready_to_send();
-    let catalog = Catalog::new(aws.dynamodb(), catalog, clock.clone());
-    let messages = Messages::new(aws.dynamodb(), messages, clock.clone());
+    let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());
+    let messages = Messages::new(dynamodb, messages, clock.clone());
     let publisher = Publisher::new(messages, queues, sealer, clock.clone());
     Ok(api::serve(router(PublishState { catalog: catalog.clone(), publisher }), Keys::new(catalog, clock)))
 }

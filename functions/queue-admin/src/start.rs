@@ -1,6 +1,6 @@
 use api::Keys;
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use bootstrap::{Aws, ConfigError, Environment};
 use domain::Clock;
 use queue::{Ages, Mappings, Queues, SqsConfig};
 use zstorage::{Catalog, Jobs, Messages, SealError, Sealer};
@@ -46,14 +46,12 @@ impl AdminState {
         let sealing = reader.sealing();
         reader.finish()?;
         let clock = Clock::system();
-        let sealer = match sealing {
-            Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
-            Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-        };
+        let dynamodb = aws.dynamodb();
+        let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
         Ok(AdminState {
-            catalog: Catalog::new(aws.dynamodb(), catalog, clock.clone()),
-            jobs: Jobs::new(aws.dynamodb(), messages.clone(), clock.clone()),
-            messages: Messages::new(aws.dynamodb(), messages, clock.clone()),
+            catalog: Catalog::new(dynamodb.clone(), catalog, clock.clone()),
+            jobs: Jobs::new(dynamodb.clone(), messages.clone(), clock.clone()),
+            messages: Messages::new(dynamodb, messages, clock.clone()),
             queues: Queues::new(aws.sqs(SqsConfig::new)),
             mappings: Mappings::new(aws.on_demand(Aws::lambda), worker),
             ages: Ages::new(aws.on_demand(Aws::cloudwatch)),

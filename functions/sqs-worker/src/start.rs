@@ -87,10 +87,7 @@ pub async fn start(environment: &Environment) -> Result<SqsWorker, StartError> {
     reader.finish()?;
     let bundle = Bundle::from_dir(&settings.handlers)?;
     let program = std::env::current_exe().map_err(StartError::Program)?;
-    let sealer = match settings.sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: settings.aws.on_demand(Aws::kms), key_id },
-        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-    };
+    let sealer = settings.aws.sealer(settings.sealing, Sealer::kms, Sealer::from_key_file)?;
     let loopback = settings.allow_loopback;
     let mailer = settings.mail.map(|(url, from)| Mailer::new(&url, &from, loopback)).transpose()?;
     let guard = Guard::internet().with_loopback(loopback);

@@ -1,6 +1,6 @@
 use api::{Keys, Tables};
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use bootstrap::{Aws, ConfigError, Environment};
 use domain::Clock;
 use zstorage::{Catalog, DataKeys, Records, SealError, Sealer};
 
@@ -25,14 +25,12 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let sealing = reader.sealing();
     reader.finish()?;
     let clock = Clock::system();
-    let sealer = match sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
-        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-    };
-    let catalog = Catalog::new(aws.dynamodb(), catalog, clock.clone());
+    let dynamodb = aws.dynamodb();
+    let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
+    let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());
     let state = ReadState {
         tables: Tables::new(catalog.clone(), DataKeys::new(sealer)),
-        records: Records::new(aws.dynamodb(), records, clock.clone()),
+        records: Records::new(dynamodb, records, clock.clone()),
     };
     Ok(api::serve(router(state), Keys::new(catalog, clock)))
 }

@@ -1,6 +1,6 @@
 use api::Keys;
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment, Sealing};
+use bootstrap::{Aws, ConfigError, Environment};
 use domain::{Clock, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
 use zstorage::{Catalog, DataKeys, Jobs, Records, SealError, Sealer};
@@ -38,10 +38,7 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let sealing = reader.sealing();
     reader.finish()?;
     let clock = Clock::system();
-    let sealer = match sealing {
-        Sealing::Kms(key_id) => Sealer::Kms { client: aws.on_demand(Aws::kms), key_id },
-        Sealing::KeyFile(file) => Sealer::from_key_file(&file)?,
-    };
+    let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
     let place = SqsQueue { region: aws.region.clone(), account: aws.account.clone(), name: jobs_queue };
     let dynamodb = aws.dynamodb();
     let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());

@@ -1,3 +1,5 @@
+#[cfg(feature = "kms")]
+use std::path::Path;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
@@ -7,6 +9,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use domain::OnDemand;
 
 use crate::Reader;
+#[cfg(feature = "kms")]
+use crate::Sealing;
 
 /// The roots that AWS's own endpoints chain to. Parsing five instead of the system's 140 is most of a cold start saved.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../certs/amazon-trust-services.pem");
@@ -103,6 +107,24 @@ impl Aws {
     ) -> T {
         let (region, endpoint) = (self.region.clone(), self.endpoints.sqs.clone());
         make(region, endpoint, self.credentials.clone(), self.http.clone())
+    }
+
+    /// What seals and opens, as `sealing` says: made of a client of KMS, which few requests need, and the key's id, or of a
+    /// key file's path.
+    ///
+    /// # Errors
+    /// Those of `key_file`.
+    #[cfg(feature = "kms")]
+    pub fn sealer<T, E>(
+        &self,
+        sealing: Sealing,
+        kms: impl FnOnce(OnDemand<aws_sdk_kms::Client>, String) -> T,
+        key_file: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<T, E> {
+        match sealing {
+            Sealing::Kms(key_id) => Ok(kms(self.on_demand(Aws::kms), key_id)),
+            Sealing::KeyFile(path) => key_file(&path),
+        }
     }
 }
 

@@ -1,11 +1,9 @@
-use std::fmt::Write;
-
 use jiff::Timestamp;
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{KeyId, Scopes, Secret};
+use crate::{KeyId, Scopes, Secret, hex};
 
 /// A key has at most this many secrets at once: the one in use and the one it is being rotated to.
 pub const MAX_LIVE_SECRETS: usize = 2;
@@ -74,13 +72,6 @@ fn checksum(id: KeyId, secret: &KeySecret) -> String {
     hash.update(id.to_string());
     hash.update(secret.0);
     hex(&hash.finalize()[..4])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -11,6 +11,7 @@ mod decimal;
 pub mod expression;
 mod fault;
 mod filter;
+mod hex;
 mod id;
 mod job;
 mod key;
@@ -40,6 +41,7 @@ pub use expression::{
 };
 pub use fault::{Fault, Faults};
 pub use filter::{CompareOp, Condition, Conjunct, Filter};
+pub use hex::hex;
 pub use id::{IdError, JobId, KeyId, MessageId, QueueId};
 pub use job::{Job, JobKind, JobState};
 pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};

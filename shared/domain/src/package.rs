@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Fault, Faults, check_json};
+use crate::{Fault, Faults, check_json, hex};
 
 /// A package has at most this many files.
 pub const MAX_PACKAGE_FILES: usize = 200;
@@ -332,10 +332,7 @@ fn digest(files: &BTreeMap<String, PackageFile>) -> String {
         hash.update(name);
         hash.update(file.hash);
     }
-    hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a text takes more text");
-        text
-    })
+    hex(&hash.finalize())
 }
 
 /// Which release of which package is at work; each change of it, or of a secret, has a version of its own.

@@ -1,11 +1,12 @@
 mod data_key;
 mod key_file;
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 
 use aws_sdk_kms::primitives::Blob;
-use domain::{Credentials, OnDemand, PackageName, QueueId, Sealed, Secret, SecretName};
+use domain::{Credentials, OnDemand, PackageName, QueueId, Sealed, Secret, SecretName, TablePrefix};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -15,7 +16,7 @@ pub use key_file::KeyFile;
 /// KMS encrypts at most this much by itself, bytes.
 const MAX_PLAIN_BYTES: usize = 4096;
 
-/// What a seal is bound to: what was sealed for one queue, or as one secret of one package, opens as no other.
+/// What a seal is bound to: what was sealed for one queue, one table, or as one secret of one package, opens as no other.
 struct Bound {
     /// KMS's encryption context. Roles are bound to its keys by the template.
     context: Vec<(&'static str, String)>,
@@ -28,11 +29,19 @@ impl Bound {
         Bound { context: vec![("queue-id", id.to_string())], data: id.to_string() }
     }
 
+    fn table(prefix: TablePrefix) -> Bound {
+        Bound { context: vec![("table", prefix.to_string())], data: format!("table/{prefix}") }
+    }
+
     fn secret(package: &PackageName, name: &SecretName) -> Bound {
         Bound {
             context: vec![("package", package.to_string()), ("secret", name.to_string())],
             data: format!("package#{package}#{name}"),
         }
+    }
+
+    fn kms_context(&self) -> HashMap<String, String> {
+        self.context.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
     }
 }
 
@@ -108,6 +117,11 @@ impl Drop for Plain {
 }
 
 impl Sealer {
+    /// The key `key_id` (an id, an ARN or an alias) in KMS.
+    pub fn kms(client: OnDemand<aws_sdk_kms::Client>, key_id: String) -> Sealer {
+        Sealer::Kms { client, key_id }
+    }
+
     /// The key in the file at `path`, which [`Sealer::create_key_file`] made.
     ///
     /// # Errors
@@ -182,10 +196,8 @@ impl Sealer {
         match self {
             Sealer::KeyFile(key) => Ok(Sealed(key.seal(plain, bound.data.as_bytes()))),
             Sealer::Kms { client, key_id } => {
-                let mut call = client.encrypt().key_id(key_id).plaintext(Blob::new(plain));
-                for (name, value) in &bound.context {
-                    call = call.encryption_context(*name, value);
-                }
+                let call = client.encrypt().key_id(key_id).plaintext(Blob::new(plain));
+                let call = call.set_encryption_context(Some(bound.kms_context()));
                 let answer = call.send().await.map_err(|error| kms_error("seal", error))?;
                 answer.ciphertext_blob.map(|blob| Sealed(blob.into_inner())).ok_or(SealError::Closed)
             }
@@ -197,10 +209,8 @@ impl Sealer {
             Sealer::KeyFile(key) => key.open(&sealed.0, bound.data.as_bytes()).ok_or(SealError::Closed)?,
             Sealer::Kms { client, key_id } => {
                 let blob = Blob::new(sealed.0.as_slice());
-                let mut call = client.decrypt().key_id(key_id).ciphertext_blob(blob);
-                for (name, value) in &bound.context {
-                    call = call.encryption_context(*name, value);
-                }
+                let call = client.decrypt().key_id(key_id).ciphertext_blob(blob);
+                let call = call.set_encryption_context(Some(bound.kms_context()));
                 let answer = call.send().await.map_err(|error| match error.as_service_error() {
                     Some(refusal)
                         if refusal.is_invalid_ciphertext_exception()

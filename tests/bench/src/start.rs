@@ -30,6 +30,8 @@ pub(crate) async fn measure(binary: &str) {
         .envs([
             ("CATALOG_TABLE", "catalog"),
             ("MESSAGES_TABLE", "messages"),
+            ("RECORDS_TABLE", "records"),
+            ("JOBS_QUEUE", "bench-jobs"),
             ("WORKER_FUNCTION", "sqs-worker"),
         ])
         .env("KMS_KEY_ID", "alias/bench")
@@ -41,8 +43,14 @@ pub(crate) async fn measure(binary: &str) {
         .spawn()
         .expect("valgrind is on this machine");
     let pid = child.id().expect("it runs").to_string();
-    let ends = tokio::spawn(child.wait_with_output());
-    let (mut line, _) = listener.accept().await.expect("the bootstrap calls");
+    let mut ends = tokio::spawn(child.wait_with_output());
+    let (mut line, _) = tokio::select! {
+        called = listener.accept() => called.expect("the bootstrap calls"),
+        ended = &mut ends => {
+            let output = ended.expect("no panic").expect("it ends");
+            panic!("{binary} ended before it called: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    };
     let mut request = [0; 1024];
     let length = line.read(&mut request).await.expect("a request");
     assert!(

@@ -6,10 +6,9 @@ mod secrets;
 
 use api::{Caller, Given, JsonObject, Kind, PathText, Problem, QueryText};
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::State;
 use domain::{Fault, Faults, Names, Package, PackageName, Scope};
 use http::StatusCode;
-use http::request::Parts;
 use serde_json::{Value, json};
 use zstorage::PackageError;
 
@@ -133,19 +132,6 @@ fn problem(error: PackageError) -> Problem {
         PackageError::NoRelease(_) => Fault::new("release", "unknown", error.to_string()).into(),
         PackageError::Deleting | PackageError::TooMany => Problem::new(Kind::Conflict, error.to_string()),
         PackageError::Catalog(error) => error.into(),
-    }
-}
-
-/// The two variable parts of a path, percent-decoded.
-pub(crate) struct PathTexts(String, String);
-
-impl<S: Send + Sync> FromRequestParts<S> for PathTexts {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathTexts, Problem> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        path.map(|Path((first, second))| PathTexts(first, second))
-            .map_err(|_| Problem::new(Kind::Malformed, "the path is not UTF-8 behind its percent signs"))
     }
 }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use api::{Caller, Fields, JsonObject, Kind, PathText, Problem};
+use api::{Caller, Fields, JsonObject, Kind, PathText, PathTexts, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +11,7 @@ use http::header::LOCATION;
 use lua_host::{KnownPackages, check_package, required_packages};
 use serde_json::{Value, json};
 
-use super::{PathTexts, documents, named, note, problem, syntax};
+use super::{documents, named, note, problem, syntax};
 use crate::AdminState;
 
 const MAX_NOTE_CHARS: usize = 500;

@@ -1,9 +1,9 @@
-use api::{Caller, JsonObject, Kind, Problem};
+use api::{Caller, JsonObject, Kind, PathTexts, Problem};
 use axum::extract::State;
 use domain::{Fault, MAX_PACKAGE_SECRETS, Scope, Secret, SecretName};
 use http::StatusCode;
 
-use super::{PathTexts, named, problem};
+use super::{named, problem};
 use crate::{AdminState, problems};
 
 /// A secret has at most this many bytes: what KMS seals by itself.

@@ -31,13 +31,13 @@ impl TableSchema {
     /// The values of a changed record: `old` with what is given put over it, a `null` taking a value away; formulas anew.
     /// Values of fields that the table has no more fall away. Faults as for [`TableSchema::create`]; the values that stay are
     /// checked too, so a field that has become required bites now.
-    pub fn update(&self, old: &Values, given: &RawFields, _now: Timestamp) -> Result<Values, Faults> {
+    pub fn update(&self, old: &Values, given: &RawFields) -> Result<Values, Faults> {
         let kept = old.iter().filter(|(id, _)| self.table.field_by_id(**id).is_some());
         self.write(Some(old), kept.map(|(id, value)| (*id, value.clone())).collect(), given)
     }
 
     /// Whether a record of these values may be removed: the rules that are for that.
-    pub fn delete(&self, old: &Values, _now: Timestamp) -> Result<(), Faults> {
+    pub fn delete(&self, old: &Values) -> Result<(), Faults> {
         let mut check = Check { schema: self, faults: Faults::none(), tainted: BTreeSet::new() };
         check.rules(Operation::Delete, Some(old), None);
         check.faults.into_result()

@@ -1,4 +1,4 @@
-use domain::PackageFile;
+use domain::{PackageFile, hex};
 use sha2::{Digest, Sha256};
 
 use super::{Catalog, CatalogError};
@@ -11,7 +11,7 @@ const PART_BYTES: usize = 300 * 1024;
 /// The partition of one file's parts. Files are found by what is in them, so one that two releases share is kept once, and a
 /// file that is written twice is the same file.
 fn pk(file: &PackageFile) -> String {
-    file.hash.iter().fold("file#".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    format!("file#{}", hex(&file.hash))
 }
 
 fn sk(part: usize) -> String {

@@ -1,9 +1,7 @@
-use std::fmt::Write as _;
-
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
-use domain::{KeyId, Letter, MessageId, QueueId};
+use domain::{KeyId, Letter, MessageId, QueueId, hex};
 use sha2::{Digest, Sha256};
 
 use super::{Messages, MessagesError, TTL, letter_item, letters};
@@ -63,11 +61,7 @@ pub enum Begun {
 
 impl IdempotencyKey {
     fn pk(&self) -> String {
-        let hash = Sha256::digest(self.key.as_bytes());
-        let hash = hash.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("a String takes every write");
-            hex
-        });
+        let hash = hex(&Sha256::digest(self.key.as_bytes()));
         format!("i#{}#{}#{hash}", self.caller, self.queue)
     }
 }

@@ -1,9 +1,8 @@
 //! Guards: what no two records may have in common is an item of its own, so that one transaction can take it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use domain::{Index, IndexId, RecordId, Table, Values};
+use domain::{Index, IndexId, RecordId, Table, Values, hex};
 use sha2::{Digest, Sha256};
 
 use super::index_key::values_key;
@@ -61,11 +60,4 @@ fn free_or_held_by<'i>(holders: impl Iterator<Item = &'i RecordId>) -> Expressio
     }
     condition.text = format!("attribute_not_exists(pk) OR #holder IN ({})", placeholders.join(", "));
     condition
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        write!(hex, "{byte:02x}").expect("a String takes every write");
-        hex
-    })
 }

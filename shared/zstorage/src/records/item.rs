@@ -262,7 +262,7 @@ mod tests {
             updated_at: Timestamp::UNIX_EPOCH,
             version: 1,
         };
-        let keys = DataKey::of(vec![7; 32]).unwrap().table_keys();
+        let keys = DataKey::of(&[7; 32]).unwrap().table_keys();
         OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys: Arc::new(keys) }
     }
 
@@ -325,7 +325,7 @@ mod tests {
             prop_assert_eq!(opened.expose(), &text);
             prop_assert!(keys.open(record.id, FieldId(9), &sealed).is_none());
             prop_assert!(record.id == other.id || keys.open(other.id, FieldId(8), &sealed).is_none());
-            let another = DataKey::of(vec![8; 32]).unwrap().table_keys();
+            let another = DataKey::of(&[8; 32]).unwrap().table_keys();
             prop_assert!(another.open(record.id, FieldId(8), &sealed).is_none());
         }
     }

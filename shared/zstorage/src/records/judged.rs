@@ -68,10 +68,10 @@ pub(super) fn judge<'c>(
         return Err(WriteError::Stale { current: old.version });
     }
     let Some(fields) = fields else {
-        table.schema.delete(&old.values, now)?;
+        table.schema.delete(&old.values)?;
         return Ok(judged(Operation::Delete, Some(old), None));
     };
-    let values = table.schema.update(&old.values, fields, now)?;
+    let values = table.schema.update(&old.values, fields)?;
     let new = Record { id, version: old.version + 1, values, created_at: old.created_at, updated_at: now };
     let mut item = item_of(table, &new);
     keep_newer_fields(&mut item, old_item, table.schema.table().next_field);

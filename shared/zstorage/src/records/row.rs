@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{KeyId, Operation, RecordId};
+use domain::{KeyId, Operation, RecordId, hex};
 use sha2::{Digest, Sha256};
 
-use super::guard::hex;
 use super::item::{CREATED, UPDATED, VERSION, record_of};
 use super::size::item_bytes;
 use super::{By, Change, Records, WriteError, Written};

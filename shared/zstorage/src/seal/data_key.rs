@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aes_gcm::aead::{Aead, AeadCore, KeyInit, OsRng, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
-use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
 use domain::{FieldId, RecordId, Sealed, Secret, Table, TablePrefix};
 use hkdf::Hkdf;
@@ -12,10 +11,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{SealError, Sealer, kms_error};
-
-/// The name in KMS's encryption context under which a table's prefix stands: the key of one table opens for no other.
-const CONTEXT: &str = "table";
+use super::{Bound, SealError, Sealer, kms_error};
 
 /// The first byte of a sealed text: the form, so that a later one can be told from it.
 const FORM: u8 = 1;
@@ -53,9 +49,8 @@ impl fmt::Debug for TableKeys {
 
 impl DataKey {
     /// What `bytes` are the whole of.
-    pub(crate) fn of(bytes: Vec<u8>) -> Result<DataKey, SealError> {
-        let bytes = Zeroizing::new(bytes);
-        let key: [u8; 32] = bytes.as_slice().try_into().map_err(|_| SealError::Closed)?;
+    pub(crate) fn of(bytes: &[u8]) -> Result<DataKey, SealError> {
+        let key: [u8; 32] = bytes.try_into().map_err(|_| SealError::Closed)?;
         Ok(DataKey(Zeroizing::new(key)))
     }
 
@@ -115,29 +110,26 @@ fn place(record: RecordId, field: FieldId) -> String {
     format!("{record}/{}", field.0)
 }
 
-/// What a key file seals a table's key under. No queue's id looks like it.
-fn bound_to(table: TablePrefix) -> String {
-    format!("table/{table}")
-}
-
 impl Sealer {
     /// A new data key for the table with this prefix: wrapped, as the table keeps it, and in clear.
     ///
     /// # Errors
     /// [`SealError::Kms`].
     pub async fn new_data_key(&self, table: TablePrefix) -> Result<(Sealed, DataKey), SealError> {
+        let bound = Bound::table(table);
         match self {
             Sealer::KeyFile(key) => {
                 let clear = DataKey(Zeroizing::new(Aes256Gcm::generate_key(OsRng).into()));
-                let sealed = key.seal(clear.0.as_slice(), bound_to(table).as_bytes());
+                let sealed = key.seal(clear.0.as_slice(), bound.data.as_bytes());
                 Ok((Sealed(sealed), clear))
             }
             Sealer::Kms { client, key_id } => {
                 let call = client.generate_data_key().key_id(key_id).key_spec(DataKeySpec::Aes256);
-                let answer = call.encryption_context(CONTEXT, table.to_string()).send().await;
-                let answer = answer.map_err(|error| kms_error("seal", error))?;
+                let call = call.set_encryption_context(Some(bound.kms_context()));
+                let answer = call.send().await.map_err(|error| kms_error("seal", error))?;
                 let sealed = answer.ciphertext_blob.ok_or(SealError::Closed)?.into_inner();
-                Ok((Sealed(sealed), DataKey::of(answer.plaintext.ok_or(SealError::Closed)?.into_inner())?))
+                let clear = Zeroizing::new(answer.plaintext.ok_or(SealError::Closed)?.into_inner());
+                Ok((Sealed(sealed), DataKey::of(&clear)?))
             }
         }
     }
@@ -147,27 +139,7 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Closed`], [`SealError::Kms`].
     pub async fn open_data_key(&self, table: TablePrefix, sealed: &Sealed) -> Result<DataKey, SealError> {
-        match self {
-            Sealer::KeyFile(key) => {
-                let clear = key.open(&sealed.0, bound_to(table).as_bytes());
-                DataKey::of(clear.ok_or(SealError::Closed)?)
-            }
-            Sealer::Kms { client, key_id } => {
-                let call = client.decrypt().key_id(key_id);
-                let call = call.ciphertext_blob(Blob::new(sealed.0.as_slice()));
-                let answer = call.encryption_context(CONTEXT, table.to_string()).send().await;
-                let answer = answer.map_err(|error| match error.as_service_error() {
-                    Some(refusal)
-                        if refusal.is_invalid_ciphertext_exception()
-                            || refusal.is_incorrect_key_exception() =>
-                    {
-                        SealError::Closed
-                    }
-                    _ => kms_error("open", error),
-                })?;
-                DataKey::of(answer.plaintext.ok_or(SealError::Closed)?.into_inner())
-            }
-        }
+        DataKey::of(&self.open_bytes(&Bound::table(table), sealed).await?)
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     refusal::Refusal,
     store::Turn,
 };
+use domain::hex;
 use rusqlite::OptionalExtension;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -216,8 +217,7 @@ fn deduplication_id(queue: &Queue, message: &Message) -> Result<Option<String>, 
         _ if !queue.is_fifo() => Ok(None),
         Some(id) => Ok(Some(id.clone())),
         None if queue.attributes.flag("ContentBasedDeduplication") => {
-            let digest = Sha256::digest(&message.message_body);
-            Ok(Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+            Ok(Some(hex(&Sha256::digest(&message.message_body))))
         }
         None => Err(Refusal::invalid(
             "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly",

@@ -26,7 +26,7 @@ fn formulas_are_computed_after_those_they_read_wherever_they_stand() {
     let check = |fields: &str, expect: &str| {
         let values = schema.create(&given(fields), now()).unwrap();
         assert_eq!(shown(&schema, &values), json(expect));
-        assert_eq!(schema.update(&values, &RawFields::new(), now()).unwrap(), values);
+        assert_eq!(schema.update(&values, &RawFields::new()).unwrap(), values);
     };
     check(
         r#"{"first":"Ana","last":"Silva","price":"33.35","count":3}"#,
@@ -36,7 +36,7 @@ fn formulas_are_computed_after_those_they_read_wherever_they_stand() {
     check(r#"{"first":"Ana","count":2}"#, r#"{"first":"Ana","count":2,"double":"4"}"#);
     let values = schema.create(&given(r#"{"first":"Ana","last":"Silva"}"#), now()).unwrap();
     assert_eq!(schema.folded(&values), "dear ana silva\nana silva\nana\nsilva");
-    let values = schema.update(&values, &given(r#"{"last":null}"#), now()).unwrap();
+    let values = schema.update(&values, &given(r#"{"last":null}"#)).unwrap();
     assert_eq!(shown(&schema, &values), json(r#"{"first":"Ana"}"#));
 }
 
@@ -135,15 +135,14 @@ fn rules_are_asked_at_the_writes_they_are_for() {
     let of = |result: Result<Values, Faults>| result.map(drop).map_err(|faults| faults.to_string());
     assert_eq!(of(schema.create(&given(r#"{"age":17}"#), now())), Err("rules/adult: must be 18".into()));
     let paid = schema.create(&given(r#"{"age":18,"status":"paid"}"#), now()).unwrap();
-    assert_eq!(of(schema.update(&paid, &given(r#"{"age":30}"#), now())), Ok(()));
+    assert_eq!(of(schema.update(&paid, &given(r#"{"age":30}"#))), Ok(()));
     assert_eq!(
-        of(schema.update(&paid, &given(r#"{"age":3,"status":"new"}"#), now())),
+        of(schema.update(&paid, &given(r#"{"age":3,"status":"new"}"#))),
         Err("rules/adult: must be 18; rules/forward: paid stays".into())
     );
-    assert_eq!(told(&schema.delete(&paid, now()).unwrap_err()), ["rules/unpaid rule"]);
-    let new =
-        schema.update(&schema.create(&given(r#"{"age":18}"#), now()).unwrap(), &RawFields::new(), now());
-    assert_eq!(schema.delete(&new.unwrap(), now()), Ok(()));
+    assert_eq!(told(&schema.delete(&paid).unwrap_err()), ["rules/unpaid rule"]);
+    let new = schema.update(&schema.create(&given(r#"{"age":18}"#), now()).unwrap(), &RawFields::new());
+    assert_eq!(schema.delete(&new.unwrap()), Ok(()));
     // What has no answer refuses the write and says why.
     let faults = schema.create(&given("{}"), now()).unwrap_err();
     assert_eq!(told(&faults), ["rules/adult rule-error"]);

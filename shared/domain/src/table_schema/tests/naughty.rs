@@ -168,16 +168,16 @@ proptest! {
         let faults = plain.create(&first, now()).err().unwrap_or_default();
         let old = plain.create(&without(first, &faults), now()).unwrap();
         let schema = opinionated();
-        let faults = schema.update(&old, &second, now()).err().unwrap_or_default();
+        let faults = schema.update(&old, &second).err().unwrap_or_default();
         let second = without(second, &faults);
         // What is left has faults of rules and formulas at most.
-        if let Err(faults) = schema.update(&old, &second, now()) {
+        if let Err(faults) = schema.update(&old, &second) {
             prop_assert!(faults.0.iter().all(|f| matches!(f.code, "rule" | "rule-error" | "formula")), "{faults}");
         }
         if let Err(faults) = schema.create(&second, now()) {
             prop_assert!(faults.0.iter().all(|f| matches!(f.code, "rule" | "rule-error" | "formula")), "{faults}");
         }
-        let _ = schema.delete(&old, now());
+        let _ = schema.delete(&old);
     }
 
     #[test]
@@ -191,7 +191,7 @@ proptest! {
         for (id, value) in values.iter().filter(|(_, value)| !matches!(value, Value::Json(_))) {
             prop_assert_eq!(again.get(id), Some(value));
         }
-        prop_assert_eq!(schema.update(&values, &RawFields::new(), now()).unwrap(), values);
+        prop_assert_eq!(schema.update(&values, &RawFields::new()).unwrap(), values);
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn an_update_keeps_other_fields_and_null_takes_a_value_away() {
     let schema = schema(students());
     let old = schema.create(&given(r#"{"name":"Ana","age":20,"fee":"1.5"}"#), now()).unwrap();
     let check = |fields: &str, expect: Result<&str, &[&str]>| {
-        let outcome = schema.update(&old, &given(fields), now());
+        let outcome = schema.update(&old, &given(fields));
         let outcome = outcome.map(|values| shown(&schema, &values)).map_err(|faults| told(&faults));
         assert_eq!(outcome, expect.map(json).map_err(|e| e.iter().map(|s| (*s).to_owned()).collect()));
     };
@@ -80,10 +80,10 @@ fn a_field_that_became_required_or_narrower_bites_only_when_a_record_is_written(
     table.fields[1].kind = FieldKind::Integer { min: Some(21), max: None };
     let schema = schema(table);
     assert_eq!(schema.fields_json(&old, Clear::No, None)["age"], 20);
-    assert_eq!(schema.delete(&old, now()), Ok(()));
-    let faults = schema.update(&old, &given(r#"{"name":"Eva"}"#), now()).unwrap_err();
+    assert_eq!(schema.delete(&old), Ok(()));
+    let faults = schema.update(&old, &given(r#"{"name":"Eva"}"#)).unwrap_err();
     assert_eq!(told(&faults), ["fields/age min", "fields/fee required"]);
-    assert!(schema.update(&old, &given(r#"{"age":21,"fee":1}"#), now()).is_ok());
+    assert!(schema.update(&old, &given(r#"{"age":21,"fee":1}"#)).is_ok());
 }
 
 #[test]
@@ -94,8 +94,8 @@ fn values_of_a_field_that_is_gone_or_of_another_kind_now_do_no_harm() {
     table.fields[0].kind = integer();
     let schema = schema(table);
     assert_eq!(schema.fields_json(&old, Clear::No, None)["name"], "Ana");
-    assert_eq!(told(&schema.update(&old, &RawFields::new(), now()).unwrap_err()), ["fields/name type"]);
-    let new = schema.update(&old, &given(r#"{"name":7}"#), now()).unwrap();
+    assert_eq!(told(&schema.update(&old, &RawFields::new()).unwrap_err()), ["fields/name type"]);
+    let new = schema.update(&old, &given(r#"{"name":7}"#)).unwrap();
     assert!(!new.contains_key(&FieldId(1)));
 }
 
