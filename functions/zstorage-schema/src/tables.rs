@@ -158,6 +158,8 @@ impl SchemaState {
             rules: wanted.rules,
             indexes: design.indexes,
             next_index: design.next_index,
+            links: Vec::new(),
+            next_link: 1,
             buckets: wanted.buckets,
             data_key: Sealed(Vec::new()),
             state: TableState::Ready,

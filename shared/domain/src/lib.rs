@@ -16,8 +16,10 @@ mod id;
 mod job;
 mod key;
 mod letter;
+mod link;
 mod name;
 mod on_demand;
+mod outbox;
 mod outcome;
 mod package;
 mod payload;
@@ -46,8 +48,10 @@ pub use id::{IdError, JobId, KeyId, MessageId, QueueId};
 pub use job::{Job, JobKind, JobState};
 pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};
 pub use letter::{Letter, LetterOrigin, LetterState};
+pub use link::{Link, LinkId, LinkIdError, LinkMode, LinkPayload, MAX_LINKS};
 pub use name::{HandlerName, QueueName};
 pub use on_demand::OnDemand;
+pub use outbox::{EntryKey, EntryKeyError, EntryOrigin, EntryState, MAX_LINK_DEPTH, OutboxEntry};
 pub use outcome::{DeadReason, Outcome};
 pub use package::{
     MAX_ACTIVE_PACKAGES, MAX_PACKAGE_BYTES, MAX_PACKAGE_FILE_BYTES, MAX_PACKAGE_FILES, MAX_PACKAGE_SECRETS,

@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 
-use crate::{ApiName, Decimal, Sealed, TablePrefix};
+use crate::{ApiName, Decimal, Link, Sealed, TablePrefix};
 
 /// Fields a table may have.
 pub const MAX_FIELDS: usize = 200;
@@ -47,6 +47,10 @@ pub struct Table {
     pub indexes: Vec<Index>,
     /// The number of the next new index.
     pub next_index: u32,
+    /// What makes messages of its records' writes, in the order they were given.
+    pub links: Vec<Link>,
+    /// The number of the next new link.
+    pub next_link: u32,
     /// How many partitions new records are spread over; it may grow, and nothing moves.
     pub buckets: u8,
     /// The table's data key, wrapped: of encrypted fields and of cursors.

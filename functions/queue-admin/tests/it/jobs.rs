@@ -17,6 +17,8 @@ async fn a_job_tells_how_far_it_is_to_a_key_with_that_right() {
         rules: Vec::new(),
         indexes: Vec::new(),
         next_index: 1,
+        links: Vec::new(),
+        next_link: 1,
         buckets: 4,
         data_key: Sealed(Vec::new()),
         state: TableState::Ready,

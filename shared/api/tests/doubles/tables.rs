@@ -128,6 +128,8 @@ impl Tables {
             fields: design.fields,
             rules: design.rules,
             next_index: design.indexes.len() as u32 + 1,
+            links: Vec::new(),
+            next_link: 1,
             indexes: design.indexes,
             buckets: domain::DEFAULT_BUCKETS,
             data_key,

@@ -1,5 +1,6 @@
 //! A table as an item of the catalog: its definition in one attribute, as JSON of a form of its own.
 
+mod link;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,8 @@ use domain::{
     Operations, Rule, Sealed, Table, TablePrefix, TableState, TextRules,
 };
 use serde::{Deserialize, Serialize};
+
+use link::{LinkV1, first};
 
 use super::queue_item::{FOLDED_NAME, fold};
 use crate::StoreError;
@@ -37,6 +40,10 @@ struct TableV1 {
     rules: Vec<RuleV1>,
     indexes: Vec<IndexV1>,
     next_index: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    links: Vec<LinkV1>,
+    #[serde(default = "first")]
+    next_link: u32,
     buckets: u8,
     data_key: String,
     deleting: bool,
@@ -157,6 +164,8 @@ pub(super) fn read(item: &Item) -> Result<Table, StoreError> {
             rules: table.rules.into_iter().map(RuleV1::read).collect::<Option<_>>()?,
             indexes: table.indexes.into_iter().map(IndexV1::read).collect(),
             next_index: table.next_index,
+            links: table.links.into_iter().map(LinkV1::read).collect::<Option<_>>()?,
+            next_link: table.next_link,
             buckets: table.buckets,
             data_key: Sealed(STANDARD.decode(table.data_key).ok()?),
             state: if table.deleting { TableState::Deleting } else { TableState::Ready },
@@ -181,6 +190,8 @@ fn definition(table: &Table) -> String {
         rules: table.rules.iter().map(RuleV1::of).collect(),
         indexes: table.indexes.iter().map(IndexV1::of).collect(),
         next_index: table.next_index,
+        links: table.links.iter().map(LinkV1::of).collect(),
+        next_link: table.next_link,
         buckets: table.buckets,
         data_key: STANDARD.encode(&table.data_key.0),
         deleting: table.state == TableState::Deleting,

@@ -255,6 +255,8 @@ mod tests {
             rules: Vec::new(),
             indexes: vec![index(1, &[1], 1), index(2, &[3, 2], 5)],
             next_index: 3,
+            links: Vec::new(),
+            next_link: 1,
             buckets: 4,
             data_key: domain::Sealed(Vec::new()),
             state: TableState::Ready,

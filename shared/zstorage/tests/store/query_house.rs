@@ -68,6 +68,8 @@ pub(crate) fn students(prefix: TablePrefix, data_key: Sealed) -> Table {
         rules: Vec::new(),
         indexes: indexes.into_iter().enumerate().map(index).collect(),
         next_index: 7,
+        links: Vec::new(),
+        next_link: 1,
         buckets: 4,
         data_key,
         state: TableState::Ready,

@@ -68,6 +68,8 @@ pub(crate) fn students(prefix: TablePrefix, data_key: Sealed) -> Table {
             index(4, &[2, 3], true, Some(3)),
         ],
         next_index: 5,
+        links: Vec::new(),
+        next_link: 1,
         buckets: 4,
         data_key,
         state: TableState::Ready,

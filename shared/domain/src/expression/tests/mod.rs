@@ -53,6 +53,8 @@ pub(crate) fn table() -> Table {
         rules: Vec::new(),
         indexes: Vec::new(),
         next_index: 1,
+        links: Vec::new(),
+        next_link: 1,
         buckets: 4,
         data_key: Sealed(Vec::new()),
         state: TableState::Ready,

@@ -33,6 +33,8 @@ fn table(fields: &[(&str, FieldKind)]) -> Table {
         rules: Vec::new(),
         indexes: Vec::new(),
         next_index: 0,
+        links: Vec::new(),
+        next_link: 1,
         buckets: 4,
         data_key: Sealed(Vec::new()),
         state: TableState::Ready,

@@ -1,4 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
+use domain::{HandlerName, Link, LinkId, LinkMode, LinkPayload, QueueId};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
@@ -94,10 +95,38 @@ fn indexes() -> impl Strategy<Value = Index> {
 }
 
 prop_compose! {
+    fn links()(
+        table in 0_u32..22_528, number in 0..1_000_000_u32, queue in any::<u64>(), on in any::<[bool; 3]>(), strict in any::<bool>(),
+        condition in proptest::option::of("\\PC{0,20}"), only in proptest::collection::vec(any::<u32>(), 0..4),
+        handler in proptest::option::of("[a-z]{1,9}/[a-z]{1,9}"), template in proptest::option::of("\\PC{0,20}"),
+        ordering_key in proptest::option::of("\\PC{0,20}"), enabled in any::<bool>(),
+    ) -> Link {
+        let mut random: rand::rngs::StdRng = rand::SeedableRng::seed_from_u64(queue);
+        let only_fields: Vec<FieldId> = only.into_iter().map(FieldId).collect();
+        Link {
+            id: LinkId { table: TablePrefix::nth(table).unwrap(), number },
+            queue: QueueId::new(Timestamp::UNIX_EPOCH, &mut random),
+            on: Operations { create: on[0], update: on[1], delete: on[2] },
+            mode: if strict { LinkMode::Strict } else { LinkMode::Outbox },
+            condition,
+            payload: match template {
+                Some(text) => LinkPayload::Template(text),
+                None if only_fields.is_empty() => LinkPayload::Whole,
+                None => LinkPayload::Fields(only_fields.clone()),
+            },
+            only_fields,
+            handler: handler.map(|name| HandlerName::parse(&name).unwrap()),
+            ordering_key,
+            enabled,
+        }
+    }
+}
+
+prop_compose! {
     fn tables()(
         prefix in 0_u32..22_528, api_name in names(), label in proptest::option::of("\\PC{0,9}"),
         fields in proptest::collection::vec(fields(), 0..6), rules in proptest::collection::vec(rules(), 0..4),
-        indexes in proptest::collection::vec(indexes(), 0..4), next in any::<[u32; 2]>(), buckets in 1..=32_u8,
+        indexes in proptest::collection::vec(indexes(), 0..4), links in proptest::collection::vec(links(), 0..4), next in any::<[u32; 2]>(), buckets in 1..=32_u8,
         data_key in proptest::collection::vec(any::<u8>(), 0..80), deleting in any::<bool>(),
         at in 0..4_000_000_000_i64, version in any::<u64>(),
     ) -> Table {
@@ -105,7 +134,7 @@ prop_compose! {
         let state = if deleting { TableState::Deleting } else { TableState::Ready };
         Table {
             prefix: TablePrefix::nth(prefix).unwrap(),
-            api_name, label, fields, next_field: next[0], rules, indexes, next_index: next[1], buckets,
+            api_name, label, fields, next_field: next[0], rules, indexes, next_index: next[1], links, next_link: next[1], buckets,
             data_key: Sealed(data_key), state, created_at: at, updated_at: at, version,
         }
     }

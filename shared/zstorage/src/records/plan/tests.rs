@@ -49,6 +49,8 @@ fn table() -> Table {
             building,
         ],
         next_index: 5,
+        links: Vec::new(),
+        next_link: 1,
         buckets: 4,
         data_key: Sealed(Vec::new()),
         state: TableState::Ready,
