@@ -21,6 +21,8 @@ fn binary(name: &str) -> PathBuf {
             "queue-admin" => env!("CARGO_BIN_EXE_it-queue-admin"),
             "sqs-worker" => env!("CARGO_BIN_EXE_it-sqs-worker"),
             "job-worker" => env!("CARGO_BIN_EXE_it-job-worker"),
+            "outbox-publisher" => env!("CARGO_BIN_EXE_it-outbox-publisher"),
+            "outbox-sweeper" => env!("CARGO_BIN_EXE_it-outbox-sweeper"),
             "zstorage-read" => env!("CARGO_BIN_EXE_it-zstorage-read"),
             "zstorage-schema" => env!("CARGO_BIN_EXE_it-zstorage-schema"),
             "zstorage-write" => env!("CARGO_BIN_EXE_it-zstorage-write"),
@@ -41,7 +43,7 @@ async fn environment(house: &TestHouse, calls: &Calls) -> Vec<(&'static str, Str
 }
 
 /// `tests/events/<name>.json`, with its placeholders filled in.
-fn event(name: &str, fill: &[(&str, &str)]) -> Value {
+pub(crate) fn event(name: &str, fill: &[(&str, &str)]) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("events").join(format!("{name}.json"));
     let mut text = std::fs::read_to_string(&path).unwrap();
     for (placeholder, value) in fill {
@@ -194,6 +196,75 @@ async fn tables_and_records_answer_the_events_of_an_http_api_and_jobs_those_of_a
     house.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_outbox_answers_the_events_of_its_stream_and_those_of_a_schedule() {
+    let house = TestHouse::start().await;
+    let queue = house.queue(json!({"name": "events", "worker": "none"})).await;
+    let environment = environment(&house, &Calls::default()).await;
+    let mut publisher = Function::start("outbox-publisher", &binary("outbox-publisher"), &environment).await;
+    let mut sweeper = Function::start("outbox-sweeper", &binary("outbox-sweeper"), &environment).await;
+    let now = jiff::Timestamp::now();
+    let (at, ms) = (now.to_string(), now.as_millisecond().to_string());
+    let due = (now.as_millisecond() + 60_000).to_string();
+    let fill =
+        [("@QUEUE@", queue.id.as_str()), ("@NOW@", at.as_str()), ("@NOW-MS@", &ms), ("@DUE-MS@", &due)];
+    for name in [
+        "stream-insert-due",
+        "stream-insert-in-parts",
+        "stream-insert-held",
+        "stream-modify-and-remove",
+        "stream-malformed-image",
+        "stream-unknown-version",
+    ] {
+        let answer = publisher.invoke(event(name, &fill)).await.unwrap();
+        assert_eq!(answer, json!({"batchItemFailures": []}), "{name}");
+    }
+    // What lies in parts is read from its row, and there is none.
+    assert_eq!(house.depth(&queue).await, 7);
+    publisher.invoke(event("stream-record-without-number", &fill)).await.unwrap_err();
+    assert_eq!(house.depth(&queue).await, 7);
+
+    let entry = come(queue.id.parse().unwrap(), now);
+    outbox(&house).schedule(&entry).await.unwrap();
+    let report = sweeper.invoke(event("every-minute", &[])).await.unwrap();
+    assert_eq!((&report["left"], &report["postponed"]), (&json!(0), &json!(0)), "{report}");
+    assert_eq!(report["standing"], json!({"lag-secs": 0, "due": 0, "held": 0, "scheduled": 0, "parked": 0}));
+    assert_eq!(house.depth(&queue).await, 8);
+    drop((publisher, sweeper));
+    house.stop().await;
+}
+
+/// The house's outbox, as its functions know it.
+fn outbox(house: &TestHouse) -> zstorage::Outbox {
+    let environment = house.function_environment();
+    let (_, endpoint) = environment.iter().find(|(name, _)| *name == "AWS_ENDPOINT_URL_DYNAMODB").unwrap();
+    let client = crate::support::clients::dynamodb(endpoint);
+    zstorage::Outbox::new(client, "local-Outbox".to_owned(), domain::Clock::system())
+}
+
+/// A message whose date has come.
+fn come(queue: domain::QueueId, now: jiff::Timestamp) -> domain::OutboxEntry {
+    let message_id = domain::MessageId::new(now, &mut rand::rng());
+    domain::OutboxEntry {
+        key: domain::EntryKey::Scheduled(message_id),
+        message_id,
+        queue,
+        body: "{}".to_owned(),
+        ordering_key: None,
+        ordered: false,
+        origin: None,
+        round: 0,
+        notes: Vec::new(),
+        state: domain::EntryState::Scheduled,
+        failures: 0,
+        lease: 0,
+        committed_at: now,
+        next_attempt_at: Some(now),
+        reason: None,
+        engine_id: None,
+    }
+}
+
 #[test]
 fn a_function_that_cannot_start_says_why_in_one_plain_sentence() {
     let check = |name: &str, environment: &[(&str, &str)], said: &[&str]| {
@@ -209,13 +280,19 @@ fn a_function_that_cannot_start_says_why_in_one_plain_sentence() {
     };
     let missing = "the environment is not complete: ";
     let half = [("AWS_REGION", "eu-west-1")];
-    check("publish", &half, &[missing, "ACCOUNT_ID", "CATALOG_TABLE", "MESSAGES_TABLE", "KMS_KEY_ID"]);
-    check("queue-admin", &half, &[missing, "CATALOG_TABLE", "WORKER_FUNCTION", "STACK_NAME", "KMS_KEY_ID"]);
+    check("publish", &half, &[missing, "ACCOUNT_ID", "CATALOG_TABLE", "OUTBOX_TABLE", "KMS_KEY_ID"]);
+    check("queue-admin", &half, &[missing, "OUTBOX_TABLE", "WORKER_FUNCTION", "STACK_NAME", "KMS_KEY_ID"]);
     check("sqs-worker", &half, &[missing, "CATALOG_TABLE", "MESSAGES_TABLE", "HANDLERS_DIR"]);
     check("zstorage-schema", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "JOBS_QUEUE", "KMS_KEY_ID"]);
     check("zstorage-write", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"]);
     check("zstorage-read", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"]);
     check("job-worker", &half, &[missing, "MESSAGES_TABLE", "RECORDS_TABLE", "JOBS_QUEUE", "KMS_KEY_ID"]);
+    check(
+        "outbox-publisher",
+        &half,
+        &[missing, "CATALOG_TABLE", "OUTBOX_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"],
+    );
+    check("outbox-sweeper", &half, &[missing, "OUTBOX_TABLE", "RECORDS_TABLE", "STACK_NAME", "KMS_KEY_ID"]);
     check("publish", &[("LOG_LEVEL", "loud")], &["LOG_LEVEL is wrong: say error, warn"]);
     let whole = [
         ("AWS_REGION", "eu-west-1"),
@@ -224,6 +301,7 @@ fn a_function_that_cannot_start_says_why_in_one_plain_sentence() {
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("CATALOG_TABLE", "catalog"),
         ("MESSAGES_TABLE", "messages"),
+        ("OUTBOX_TABLE", "outbox"),
         ("KEY_FILE", "/no/such/file"),
     ];
     check("publish", &whole, &["the key file /no/such/file", ": No such file or directory"]);

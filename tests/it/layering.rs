@@ -36,6 +36,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[("infra/local", "queuelink")];
 const HOMES: &[(&str, &[&str])] = &[
     ("aws-sdk-cloudwatch", &["bootstrap", "queue"]),
     ("aws-sdk-dynamodb", &["bootstrap", "zstorage"]),
+    ("aws-sdk-dynamodbstreams", &[]),
     ("aws-sdk-kms", &["bootstrap", "zstorage"]),
     ("aws-sdk-lambda", &["bootstrap", "queue"]),
     ("aws-sdk-sqs", &["queue"]),

@@ -5,6 +5,8 @@ mod bad_input;
 mod bootstraps;
 mod keys;
 mod layering;
+mod ledger;
+mod links;
 mod naughty;
 mod outbox_model;
 mod packages;

@@ -94,6 +94,19 @@ async fn a_table_is_deleted_with_its_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_empty_table_is_removed_by_a_job_and_its_name_is_free_then() {
+    let house = TestHouse::start().await;
+    let table = json!({"apiName": "T", "fields": [{"apiName": "code", "type": "text"}]});
+    create(&house, table.clone()).await;
+    let answer = house.delete("table/T").await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(ended(&house, answer.text("job")).await["state"], "done");
+    assert_eq!(house.get("table/T").await.status, 404);
+    create(&house, table).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_a_stop_interrupts_goes_on_after_the_next_start() {
     let data = tempfile::tempdir().unwrap();
     let at = |options: &mut queuelink::Options| options.data_dir = data.path().to_owned();

@@ -57,6 +57,17 @@ impl JobWorker {
         Ok(response)
     }
 
+    /// Hands the job on to its next message.
+    async fn ring(&self, id: JobId, slice: u64, after_secs: u32) -> Outcome {
+        match self.jobs_queue.ring(id, slice, after_secs).await {
+            Ok(()) => Outcome::Ack,
+            Err(error) => {
+                tracing::warn!(job.id = %id, %error, "A job's next message could not be sent; this one comes back.");
+                Outcome::Retry { after_secs: LOOK_AGAIN_SECS, strike: false }
+            }
+        }
+    }
+
     async fn answer(&self, bell: &Bell, until: Instant) -> Outcome {
         let Some(id) = bell.job else {
             tracing::error!(
@@ -69,13 +80,9 @@ impl JobWorker {
             Ok(Progress::Ended) => Outcome::Ack,
             // It may be this very message, delivered twice: gone with it would be the only bell of a worker that crashes.
             Ok(Progress::Taken) => Outcome::Retry { after_secs: TAKEN_SECS, strike: false },
-            Ok(Progress::More { slice }) => match self.jobs_queue.ring(id, slice, 0).await {
-                Ok(()) => Outcome::Ack,
-                Err(error) => {
-                    tracing::warn!(job.id = %id, %error, "A job's next message could not be sent; this one comes back.");
-                    Outcome::Retry { after_secs: LOOK_AGAIN_SECS, strike: false }
-                }
-            },
+            Ok(Progress::More { slice }) => self.ring(id, slice, 0).await,
+            // A message of its own each time: how often one may come back is for crashes.
+            Ok(Progress::Later { slice, after_secs }) => self.ring(id, slice, after_secs).await,
             Ok(Progress::Unknown) if self.may_be_saved_yet(bell) => {
                 Outcome::Retry { after_secs: LOOK_AGAIN_SECS, strike: false }
             }

@@ -8,6 +8,9 @@ use crate::JobWorker;
 /// A lost race for a table's design is run again at most so often.
 pub(crate) const TRIES: usize = 5;
 
+/// An index that waits for held writes is looked at again after so many seconds.
+const WAIT_FOR_HELD_SECS: u32 = 30;
+
 /// How a visit to a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -17,6 +20,13 @@ pub(crate) enum Progress {
     More {
         /// Which slice is next.
         slice: u64,
+    },
+    /// It cannot go on yet: with this slice after so many seconds.
+    Later {
+        /// Which slice is next.
+        slice: u64,
+        /// How long to wait.
+        after_secs: u32,
     },
     /// Another worker has it.
     Taken,
@@ -46,7 +56,10 @@ impl JobWorker {
         while !job.has_ended() {
             let next = match job.kind {
                 JobKind::BuildIndex { table, index } => self.build(&job, table, index).await?,
-                JobKind::DropTable { table } => self.drop_records(&job, table).await?,
+                JobKind::DropTable { table } => Some(self.drop_records(&job, table).await?),
+            };
+            let Some(next) = next else {
+                return Ok(Progress::Later { slice: job.slice, after_secs: WAIT_FOR_HELD_SECS });
             };
             let Some(noted) = self.jobs.note(&next).await? else { return Ok(Progress::Taken) };
             job = noted;

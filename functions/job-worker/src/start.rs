@@ -1,7 +1,7 @@
 use bootstrap::{Aws, ConfigError, Environment};
 use domain::{Clock, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
-use zstorage::{Catalog, DataKeys, Jobs, Records, SealError, Sealer};
+use zstorage::{Catalog, DataKeys, Jobs, Outbox, Records, SealError, Sealer};
 
 use crate::JobWorker;
 
@@ -30,7 +30,7 @@ pub fn start(environment: &Environment) -> Result<JobWorker, StartError> {
     let mut reader = environment.reader();
     let aws = Aws::read(&mut reader);
     let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
-    let records = reader.required("RECORDS_TABLE");
+    let (records, outbox) = (reader.required("RECORDS_TABLE"), reader.required("OUTBOX_TABLE"));
     let jobs_queue = reader.required("JOBS_QUEUE");
     let sealing = reader.sealing();
     reader.finish()?;
@@ -39,9 +39,10 @@ pub fn start(environment: &Environment) -> Result<JobWorker, StartError> {
     let place = SqsQueue { region: aws.region.clone(), account: aws.account.clone(), name: jobs_queue };
     let queues = Queues::new(aws.sqs(SqsConfig::new));
     let dynamodb = aws.dynamodb();
+    let outbox = Outbox::new(dynamodb.clone(), outbox, clock.clone());
     Ok(JobWorker {
         catalog: Catalog::new(dynamodb.clone(), catalog, clock.clone()),
-        records: Records::new(dynamodb.clone(), records, clock.clone()),
+        records: Records::new(dynamodb.clone(), records, outbox, clock.clone()),
         jobs: Jobs::new(dynamodb, messages, clock.clone()),
         jobs_queue: JobsQueue::new(queues.clone(), place),
         queues,

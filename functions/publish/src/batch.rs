@@ -2,13 +2,13 @@ use api::{Body, Caller, Fields, Kind, PathText, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use delivery::NewMessage;
+use delivery::{NewMessage, Published};
 use domain::{Fault, Faults, Payload, Queue};
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::{PublishState, answer, options, problems};
+use crate::{PublishState, answer, options, problems, status};
 
 /// A batch has at most this many messages.
 const MAX_MESSAGES: usize = 100;
@@ -41,7 +41,7 @@ pub(crate) async fn by_name(
 }
 
 impl PublishState {
-    /// One result per message, in order: 200 when all were accepted, else 207. A batch that is no batch is refused as a whole.
+    /// One result per message, in order: 200 when all were accepted, or kept for their dates, else 207. A batch that is no batch is refused as a whole.
     async fn publish_batch(&self, caller: &Caller, queue: &Queue, body: &[u8]) -> Result<Response, Problem> {
         let max_body_bytes = self.publisher.max_body_bytes(queue).await;
         let mut results: Vec<Result<Value, Problem>> = Vec::new();
@@ -58,7 +58,7 @@ impl PublishState {
         }
         let answers = self.publisher.publish_batch(caller.key, queue, good).await;
         for (at, published) in places.into_iter().zip(answers) {
-            results[at] = published.map(|published| Value::Object(answer(&published))).map_err(|error| {
+            results[at] = published.map(|published| shown_as(&published)).map_err(|error| {
                 problems::of(match error {
                     delivery::PublishError::Invalid { options, payload } => {
                         delivery::PublishError::Invalid { options, payload: under_payload(payload) }
@@ -116,7 +116,7 @@ fn message(entry: &RawValue, queue: &Queue, max_body_bytes: usize) -> Result<New
     let mut fields = Fields::read(entry.get())?;
     let payload = fields.raw("payload");
     let options = options::of_fields(&mut fields);
-    fields.refuse_unknown(&["payload", "idempotency-key", "ordering-key", "deliver-after"]);
+    fields.refuse_unknown(&["payload", "idempotency-key", "ordering-key", "deliver-after", "deliver-at"]);
     let mut faults = fields.faults;
     let payload = match payload {
         Some(raw) => Payload::parse(raw.get().as_bytes(), max_body_bytes),
@@ -139,12 +139,15 @@ fn under_payload(faults: Faults) -> Faults {
     Faults(faults.0.into_iter().map(|fault| fault.under("payload")).collect())
 }
 
+fn shown_as(published: &Published) -> Value {
+    let mut members = answer(published);
+    members.insert("status".to_owned(), json!(status(published).as_u16()));
+    Value::Object(members)
+}
+
 fn shown(result: Result<Value, Problem>) -> Value {
     match result {
-        Ok(Value::Object(mut members)) => {
-            members.insert("status".to_owned(), json!(StatusCode::OK.as_u16()));
-            Value::Object(members)
-        }
+        Ok(Value::Object(members)) => Value::Object(members),
         Ok(_unanswered) => {
             let problem = Problem::new(Kind::Internal, "this message got no answer; it may have been sent");
             shown(Err(problem.with("outcome", "unknown")))

@@ -1,6 +1,7 @@
 //! `publish`: a message, or a batch, over HTTP onto a queue.
 //!
-//! **2xx only when the engine has the message**; what it refused is kept as a letter and the answer is 503.
+//! **200 only when the engine has the message**; what it refused is kept as a letter and the answer is 503. What is for a later
+//! date is kept in the outbox, and the answer is 202.
 
 mod batch;
 mod options;
@@ -11,10 +12,11 @@ use api::{BASE, Body, Caller, PathText, Problem};
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use delivery::{NewMessage, Published, Publisher};
 use domain::{Names, Payload, Queue, QueueId, QueueName, Scope};
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use zstorage::Catalog;
@@ -47,7 +49,7 @@ async fn publish_by_id(
     PathText(id): PathText,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let queue = state.queue_by_id(&caller, &id).await?;
     state.publish(&caller, &queue, &headers, &body).await
 }
@@ -58,7 +60,7 @@ async fn publish_by_name(
     PathText(name): PathText,
     headers: HeaderMap,
     Body(body): Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let queue = state.queue_by_name(&caller, &name).await?;
     state.publish(&caller, &queue, &headers, &body).await
 }
@@ -70,7 +72,7 @@ impl PublishState {
         queue: &Queue,
         headers: &HeaderMap,
         body: &[u8],
-    ) -> Result<Json<Value>, Problem> {
+    ) -> Result<Response, Problem> {
         let (options, mut faults) = options::of_headers(headers);
         let payload = match Payload::parse(body, self.publisher.max_body_bytes(queue).await) {
             Ok(payload) => payload,
@@ -88,7 +90,8 @@ impl PublishState {
             return Err(faults.into());
         }
         let published = self.publisher.publish(caller.key, queue, NewMessage { payload, options }).await;
-        Ok(Json(Value::Object(answer(&published.map_err(problems::of)?))))
+        let published = published.map_err(problems::of)?;
+        Ok((status(&published), Json(Value::Object(answer(&published)))).into_response())
     }
 
     async fn queue_by_id(&self, caller: &Caller, id: &str) -> Result<Arc<Queue>, Problem> {
@@ -111,14 +114,23 @@ impl PublishState {
     }
 }
 
-/// The three keys that clients hold on to; nothing else may stand beside them.
+/// 202 for what is kept for its date: nobody has it yet.
+fn status(published: &Published) -> StatusCode {
+    if published.deliver_at.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK }
+}
+
+/// The three keys that clients hold on to; nothing else may stand beside them. A message that is kept for its date has that in place
+/// of the engine's id.
 fn answer(published: &Published) -> serde_json::Map<String, Value> {
+    let deliver_at = published.deliver_at.map(|date| ("deliver-at", date.to_string()));
     [
-        ("message-id", published.message_id.to_string()),
-        ("sqs-id", published.sqs_id.clone()),
-        ("queue-id", published.queue_id.to_string()),
+        Some(("message-id", published.message_id.to_string())),
+        published.sqs_id.clone().map(|sqs_id| ("sqs-id", sqs_id)),
+        Some(("queue-id", published.queue_id.to_string())),
+        deliver_at,
     ]
-    .map(|(key, value)| (key.to_owned(), json!(value)))
     .into_iter()
+    .flatten()
+    .map(|(key, value)| (key.to_owned(), json!(value)))
     .collect()
 }

@@ -1,22 +1,24 @@
 use api::{Fields, Given, header};
 use delivery::Options;
-use domain::{Fault, Faults};
+use domain::{Fault, Faults, moment};
 use http::HeaderMap;
 
 /// The options of a single message, from its headers, and what is wrong with their form.
 pub(crate) fn of_headers(headers: &HeaderMap) -> (Options, Faults) {
     let mut faults = Faults::none();
     let mut text = |name| faults.take(header(headers, name)).flatten().map(str::to_owned);
-    let (idempotency_key, ordering_key, delay) =
-        (text("idempotency-key"), text("ordering-key"), text("deliver-after"));
+    let (idempotency_key, ordering_key) = (text("idempotency-key"), text("ordering-key"));
+    let (delay, date) = (text("deliver-after"), text("deliver-at"));
     let deliver_after_secs = delay.and_then(|delay| faults.take(seconds(&delay)));
-    (Options { idempotency_key, ordering_key, deliver_after_secs }, faults)
+    let deliver_at =
+        date.and_then(|date| faults.take(moment(&date).map_err(|fault| fault.under("deliver-at"))));
+    (Options { idempotency_key, ordering_key, deliver_after_secs, deliver_at }, faults)
 }
 
 /// Refuses the headers of a single message beside a batch: to pass them over would be to publish without them.
 pub(crate) fn none_of_headers(headers: &HeaderMap) -> Result<(), Faults> {
     let mut faults = Faults::none();
-    for name in ["idempotency-key", "ordering-key", "deliver-after"] {
+    for name in ["idempotency-key", "ordering-key", "deliver-after", "deliver-at"] {
         if headers.contains_key(name) {
             let message =
                 format!("of a batch each message says this for itself: put '{name}' into its entry");
@@ -28,11 +30,12 @@ pub(crate) fn none_of_headers(headers: &HeaderMap) -> Result<(), Faults> {
 
 /// The options of one message of a batch; what is wrong with their form goes to the fields' faults.
 pub(crate) fn of_fields(fields: &mut Fields<'_>) -> Options {
-    let value = Given::value;
+    let value = Given::<String>::value;
     Options {
         idempotency_key: value(fields.text("idempotency-key")),
         ordering_key: value(fields.text("ordering-key")),
         deliver_after_secs: fields.number("deliver-after").value(),
+        deliver_at: fields.parsed("deliver-at", moment).value(),
     }
 }
 
@@ -73,6 +76,14 @@ mod tests {
             &[("deliver-after", b"soon"), ("ordering-key", b"\xff")],
             &[("ordering-key", "not-ascii"), ("deliver-after", "type")],
         );
+        for date in
+            [&b"2030-02-28T18:30:00Z"[..], b"2030-02-28T18:30:00.5-03:00", b"1999-12-31T23:59:59+14:00"]
+        {
+            check(&[("deliver-at", date)], &[]);
+        }
+        for wrong in [&b""[..], b"2030-02-28", b"2030-02-30T00:00:00Z", b"2030-02-28T18:30:00", b"tomorrow"] {
+            check(&[("deliver-at", wrong)], &[("deliver-at", "date-time")]);
+        }
         check(&[("idempotency-key", b"a"), ("idempotency-key", b"a")], &[("idempotency-key", "repeated")]);
     }
 }

@@ -22,6 +22,9 @@ pub(crate) fn of(error: PublishError) -> Problem {
             };
             if undelivered.outcome_unknown { problem.with("outcome", "unknown") } else { problem }
         }
+        PublishError::Unscheduled { message_id, source } => {
+            Problem::from(source).with("message-id", message_id.to_string()).with("outcome", "unknown")
+        }
         PublishError::Storage(error) => Problem::from(error).with("kept", false),
     }
 }

@@ -4,7 +4,7 @@ use bootstrap::{Aws, ConfigError, Environment};
 use delivery::Publisher;
 use domain::Clock;
 use queue::{Queues, SqsConfig};
-use zstorage::{Catalog, Messages, SealError, Sealer};
+use zstorage::{Catalog, Messages, Outbox, SealError, Sealer};
 
 use crate::{PublishState, router};
 
@@ -24,6 +24,7 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let mut reader = environment.reader();
     let aws = Aws::read(&mut reader);
     let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
+    let outbox = reader.required("OUTBOX_TABLE");
     let sealing = reader.sealing();
     reader.finish()?;
     let clock = Clock::system();
@@ -31,7 +32,8 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
     let queues = Queues::new(aws.sqs(SqsConfig::new)).ready_to_send();
     let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());
-    let messages = Messages::new(dynamodb, messages, clock.clone());
-    let publisher = Publisher::new(messages, queues, sealer, clock.clone());
+    let messages = Messages::new(dynamodb.clone(), messages, clock.clone());
+    let outbox = Outbox::new(dynamodb, outbox, clock.clone());
+    let publisher = Publisher::new(messages, outbox, queues, sealer, clock.clone());
     Ok(api::serve(router(PublishState { catalog: catalog.clone(), publisher }), Keys::new(catalog, clock)))
 }

@@ -115,7 +115,7 @@ pub(crate) fn of_letters(message_id: &str, letters: &[Letter]) -> String {
 }
 
 /// The body as it was sent if it is JSON (what was published always is), else as a JSON string.
-fn payload(body: &str) -> String {
+pub(crate) fn payload(body: &str) -> String {
     match serde_json::from_str::<&RawValue>(body) {
         Ok(raw) => raw.get().to_owned(),
         Err(_) => json!(body).to_string(),

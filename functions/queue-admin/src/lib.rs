@@ -1,4 +1,5 @@
-//! `queue-admin`: the registry of queues over HTTP, with pause and resume, API keys, packages of handlers, dead letters and health.
+//! `queue-admin`: the registry of queues over HTTP, with pause and resume, API keys, packages of handlers, dead letters,
+//! the outbox and health.
 //!
 //! **A secret goes in and never comes out**: passwords are sealed before they are kept, and of API keys only a hash is.
 
@@ -9,6 +10,7 @@ mod health;
 mod jobs;
 mod keys;
 mod letters;
+mod outbox;
 mod packages;
 mod problems;
 mod queues;
@@ -23,7 +25,7 @@ use axum::{Json, Router};
 use domain::Clock;
 use queue::{Ages, Mappings, Queues};
 use serde_json::{Value, json};
-use zstorage::{Catalog, Jobs, Messages, Sealer};
+use zstorage::{Catalog, Jobs, Messages, Outbox, Sealer};
 
 pub use remove::RemoveError;
 pub use settings::Settings;
@@ -38,6 +40,8 @@ pub struct AdminState {
     pub messages: Messages,
     /// How far jobs are.
     pub jobs: Jobs,
+    /// What is to be sent, and what was given up.
+    pub outbox: Outbox,
     /// The queues themselves.
     pub queues: Queues,
     /// What feeds the worker.
@@ -77,6 +81,11 @@ pub fn router(state: AdminState) -> Router {
         )
         .route(&at("/job/{id}"), get(jobs::read))
         .route(&at("/dead-letter/{message-id}"), get(letters::read))
+        .route(&at("/outbox"), get(outbox::list))
+        .route(&at("/outbox/{entry}"), get(outbox::read))
+        .route(&at("/outbox/{entry}/redrive"), post(outbox::redrive))
+        .route(&at("/outbox/{entry}/discard"), post(outbox::discard))
+        .route(&at("/message/{id}"), get(outbox::read_message).delete(outbox::cancel))
         .with_state(state)
 }
 

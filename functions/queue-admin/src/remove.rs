@@ -1,16 +1,20 @@
 use std::sync::Arc;
 
-use api::{Caller, PathText, Problem};
+use api::{Caller, Kind, PathText, Problem};
 use axum::extract::State;
-use domain::{Queue, QueueState, WorkerMode};
+use domain::{Link, Queue, QueueState, Scope, TableState, WorkerMode};
 use http::StatusCode;
 use queue::AdminError;
+use serde_json::{Value, json};
 use zstorage::CatalogError;
 
 use crate::{AdminState, problems};
 
 /// How to go on after a deletion that broke off.
 const RESUME: &str = "The queue is saved as 'deleting'; send the same request again to go on";
+
+/// Tables are looked through in pages of so many.
+const TABLES_AT_ONCE: usize = 100;
 
 /// Why a queue is not removed yet; the same call goes on where it broke off.
 #[derive(Debug, thiserror::Error)]
@@ -31,14 +35,25 @@ enum Orphaned {
 }
 
 /// `DELETE queue/{id}`: the worker's mapping, the SQS queues if we made them (with all that is in them), the registration;
-/// in this order, so that nothing is left that nobody knows of. The same request goes on where it broke off.
+/// in this order, so that nothing is left that nobody knows of. The same request goes on where it broke off. A queue that
+/// tables are linked to stays: their writes would go nowhere.
 pub(crate) async fn remove(
     State(state): State<AdminState>,
     caller: Caller,
     PathText(id): PathText,
 ) -> Result<StatusCode, Problem> {
     let known = state.to_change(&caller, &id).await?;
-    match state.remove_queue(&known).await {
+    state.refuse_linked(&caller, &known).await?;
+    let marked = state.mark(&known).await?;
+    // No link is made to a queue that is marked, so what is found now is all there is.
+    if let Err(linked) = state.refuse_linked(&caller, &marked).await {
+        if known.state != marked.state {
+            let as_it_was = Queue { state: known.state, ..marked.as_ref().clone() };
+            state.catalog.update_queue(&marked, &as_it_was).await?;
+        }
+        return Err(linked);
+    }
+    match state.take_away(&marked).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(RemoveError::Catalog(error)) => Err(error.into()),
         Err(RemoveError::Engine(error)) => Err(problems::of_engine(&error, RESUME)),
@@ -103,16 +118,58 @@ impl AdminState {
     /// # Errors
     /// [`RemoveError`]; the queue is then saved as `deleting`, or as it was.
     pub async fn remove_queue(&self, known: &Queue) -> Result<(), RemoveError> {
-        let queue = match known.state {
-            QueueState::Deleting => Arc::new(known.clone()),
+        let marked = self.mark(known).await?;
+        self.take_away(&marked).await
+    }
+
+    /// The queue, saved as `deleting`.
+    async fn mark(&self, known: &Queue) -> Result<Arc<Queue>, CatalogError> {
+        match known.state {
+            QueueState::Deleting => Ok(Arc::new(known.clone())),
             QueueState::Creating | QueueState::Ready => {
                 let deleting =
                     Queue { state: QueueState::Deleting, updated_at: self.clock.now(), ..known.clone() };
-                self.catalog.update_queue(known, &deleting).await?
+                self.catalog.update_queue(known, &deleting).await
             }
-        };
-        self.take_down(&queue).await?;
-        Ok(self.catalog.delete_queue(&queue).await?)
+        }
+    }
+
+    async fn take_away(&self, queue: &Queue) -> Result<(), RemoveError> {
+        self.take_down(queue).await?;
+        Ok(self.catalog.delete_queue(queue).await?)
+    }
+
+    /// Refuses a queue that links point to, and names them with their tables, as far as the caller may see those. Tables that are
+    /// being deleted set nothing off any more.
+    async fn refuse_linked(&self, caller: &Caller, queue: &Queue) -> Result<(), Problem> {
+        let (mut named, mut unseen, mut cursor) = (Vec::new(), 0, None);
+        loop {
+            let page = self.catalog.list_tables(None, TABLES_AT_ONCE, cursor.as_ref()).await?;
+            for schema in &page.items {
+                let table = schema.table();
+                let points_here = |link: &&Link| link.queue == queue.id && table.state == TableState::Ready;
+                let links = table.links.iter().filter(points_here).map(|link| link.id.to_string());
+                match caller.scopes.cover(&Scope::table_read(&table.api_name)) {
+                    true => named.extend(links.map(|link| (table.api_name.to_string(), link))),
+                    false => unseen += links.count(),
+                }
+            }
+            match page.next {
+                None => break,
+                next => cursor = next,
+            }
+        }
+        if named.is_empty() && unseen == 0 {
+            return Ok(());
+        }
+        let mut said: Vec<String> =
+            named.iter().map(|(table, link)| format!("{link} of table {table}")).collect();
+        if unseen > 0 {
+            said.push(format!("{unseen} of tables that this key does not see"));
+        }
+        let detail = format!("links point to this queue: {}; delete them first", said.join(", "));
+        let named = named.into_iter().map(|(table, link)| json!({ "table": table, "link": link }));
+        Err(Problem::new(Kind::Conflict, detail).with("links", named.collect::<Vec<Value>>()))
     }
 
     async fn take_down(&self, queue: &Queue) -> Result<(), AdminError> {

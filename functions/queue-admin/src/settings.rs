@@ -17,6 +17,10 @@ pub struct Settings {
     pub worker_timeout_secs: u32,
 }
 
+/// The queues of the system itself, behind the stack's name: its jobs, what is left of those that failed, and Lambda's notes of
+/// what the outbox's stream lost.
+const SYSTEM_QUEUES: [&str; 3] = ["jobs", "jobs-dead", "outbox-failed"];
+
 /// SQS takes names this long.
 const MAX_SQS_NAME: usize = 80;
 
@@ -24,12 +28,18 @@ impl Settings {
     /// Whether our own role may be used on `queue`: only on what belongs to this stack, or a caller could make our
     /// rights serve another's ends.
     pub(crate) fn is_ours(&self, queue: &SqsQueue) -> bool {
-        let jobs = format!("{}-jobs", self.stack);
-        let dead_jobs = format!("{jobs}-dead");
-        // The jobs' queue is nobody's to register: our role sends there for its own ends.
-        queue.account == self.account
-            && queue.name.starts_with(&format!("{}-", self.stack))
-            && ![jobs, dead_jobs].contains(&queue.name)
+        self.own_name(queue).is_some() && !self.is_the_systems(queue)
+    }
+
+    /// Whether `queue` is the system's own, and so nobody's to register: our roles send there for their own ends.
+    pub(crate) fn is_the_systems(&self, queue: &SqsQueue) -> bool {
+        queue.region == self.region && self.own_name(queue).is_some_and(|name| SYSTEM_QUEUES.contains(&name))
+    }
+
+    /// What a queue of this stack is called behind the stack's name; `None` = it is of another one.
+    fn own_name<'q>(&self, queue: &'q SqsQueue) -> Option<&'q str> {
+        let name = queue.name.strip_prefix(&self.stack)?.strip_prefix('-')?;
+        (queue.account == self.account).then_some(name)
     }
 
     /// Where a queue that we make lies; `None` = its name would be too long for SQS, or its dead-letter queue's.

@@ -3,7 +3,7 @@ use axum::Router;
 use bootstrap::{Aws, ConfigError, Environment};
 use domain::Clock;
 use queue::{Ages, Mappings, Queues, SqsConfig};
-use zstorage::{Catalog, Jobs, Messages, SealError, Sealer};
+use zstorage::{Catalog, Jobs, Messages, Outbox, SealError, Sealer};
 
 use crate::{AdminState, Settings, router};
 
@@ -34,6 +34,7 @@ impl AdminState {
         let mut reader = environment.reader();
         let aws = Aws::read(&mut reader);
         let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
+        let outbox = reader.required("OUTBOX_TABLE");
         let worker = reader.required("WORKER_FUNCTION");
         let settings = Settings {
             stack: reader.required("STACK_NAME"),
@@ -51,7 +52,8 @@ impl AdminState {
         Ok(AdminState {
             catalog: Catalog::new(dynamodb.clone(), catalog, clock.clone()),
             jobs: Jobs::new(dynamodb.clone(), messages.clone(), clock.clone()),
-            messages: Messages::new(dynamodb, messages, clock.clone()),
+            messages: Messages::new(dynamodb.clone(), messages, clock.clone()),
+            outbox: Outbox::new(dynamodb, outbox, clock.clone()),
             queues: Queues::new(aws.sqs(SqsConfig::new)),
             mappings: Mappings::new(aws.on_demand(Aws::lambda), worker),
             ages: Ages::new(aws.on_demand(Aws::cloudwatch)),

@@ -131,6 +131,10 @@ fn existing(
             "an SQS queue is FIFO exactly when its name ends in .fifo; leave 'fifo' out, the url says it";
         faults.add("fifo", "fifo", message);
     }
+    if settings.is_the_systems(place) {
+        faults.add("url", "reserved", "this is a queue of the system itself; nobody can register it");
+        return;
+    }
     own_role(place, has_credentials, settings, faults);
 }
 
@@ -191,6 +195,9 @@ fn new_place(
         let message =
             format!("the queue's SQS name, {}-{name} and -dead behind it, is too long", settings.stack);
         faults.add("name", "too-long", message);
+    }
+    if place.as_ref().is_some_and(|place| settings.is_the_systems(place)) {
+        faults.add("name", "reserved", "the system has a queue of this name for itself; choose another one");
     }
     place
 }
@@ -331,6 +338,9 @@ mod tests {
             &[("password", "required"), ("url", "required")],
         );
         check(r#"{"name":"a","type":"sqs","region":"us-east-1"}"#, &[("region", "region")]);
+        for name in ["jobs", "jobs-dead", "outbox-failed"] {
+            check(&format!(r#"{{"name":"{name}","type":"sqs"}}"#), &[("name", "reserved")]);
+        }
         let refused = Settings { creation_allowed: false, ..settings() };
         check_with(&refused, r#"{"name":"orders","type":"sqs"}"#, &[("url", "required")]);
     }
@@ -346,7 +356,11 @@ mod tests {
         check("https://sqs.eu-west-1.amazonaws.com/123456789012/orders", "", &[("username", "required")]);
         check("https://sqs.eu-west-1.amazonaws.com/999999999999/ql-orders", "", &[("username", "required")]);
         check("https://sqs.eu-west-1.amazonaws.com/123456789012/qlx-orders", "", &[("username", "required")]);
-        check("https://sqs.eu-west-1.amazonaws.com/123456789012/ql-jobs", "", &[("username", "required")]);
+        for name in ["ql-jobs", "ql-jobs-dead", "ql-outbox-failed"] {
+            let url = format!("https://sqs.eu-west-1.amazonaws.com/123456789012/{name}");
+            check(&url, "", &[("url", "reserved")]);
+            check(&url, r#","username":"AKIA","password":"secret""#, &[("url", "reserved")]);
+        }
         let foreign = r#","username":"AKIA","password":"secret""#;
         check("https://sqs.us-east-1.amazonaws.com/999999999999/orders.fifo", foreign, &[]);
         check(ours, &format!(r#"{foreign},"worker":"attached""#), &[("worker", "publish-only")]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Caller, Kind, Problem};
+use api::{Caller, IfMatch, Kind, Problem};
 use domain::{
     ApiName, Fault, Faults, FieldKind, Job, JobId, JobKind, Names, Scope, Table, TableSchema, TableState,
 };
@@ -11,18 +11,24 @@ use queue::SendError;
 use serde_json::{Value, json};
 use zstorage::{CatalogError, OpenTable, SealError};
 
-use crate::SchemaState;
 use crate::design::{Edit, Lookups};
-use crate::documents::{self, TableNames};
+use crate::documents::{self, QueueNames, TableNames};
+use crate::{SchemaState, links};
 
 /// A lost race is run again at most so often.
-const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 5;
 
 /// A process knows a table as it was at most so long ago, seconds: the catalog's cache.
 const CACHED_SECS: u32 = 10;
 
+/// The code of a name that another part of the table has.
+const TAKEN: &str = "taken";
+
+/// The code of a strict link beside another one.
+const SECOND_STRICT: &str = "second-strict";
+
 /// What makes a scope of a table's name.
-type TableScope = fn(Names<ApiName>) -> Scope;
+pub(crate) type TableScope = fn(Names<ApiName>) -> Scope;
 
 impl SchemaState {
     /// The table of this name as it is stored now, if the caller has the right of `scope` to it.
@@ -55,6 +61,19 @@ impl SchemaState {
         Ok(names)
     }
 
+    /// What the queues are called that links of `table` point to.
+    pub(crate) async fn queue_names(&self, table: &Table) -> Result<QueueNames, Problem> {
+        let mut names = QueueNames::new();
+        for link in &table.links {
+            if !names.contains_key(&link.queue)
+                && let Some(queue) = self.catalog.queue_by_id(link.queue).await?
+            {
+                names.insert(queue.id, queue.name.clone());
+            }
+        }
+        Ok(names)
+    }
+
     /// The tables of these names that are there, each of which the caller must have the right to see.
     pub(crate) async fn lookups<'n>(
         &self,
@@ -80,12 +99,12 @@ impl SchemaState {
     /// The table with its keys, so that its records can be read.
     pub(crate) async fn open(&self, schema: Arc<TableSchema>) -> Result<OpenTable, Problem> {
         let keys = self.keys.of(schema.table()).await.map_err(|error| of_sealer(&error))?;
-        Ok(OpenTable { schema, keys })
+        Ok(OpenTable { schema, keys, queues: Arc::default() })
     }
 
     /// The table's document, with the names of what it looks up.
     pub(crate) async fn document(&self, table: &Table) -> Result<Value, Problem> {
-        Ok(documents::of_table(table, &self.names(table).await?))
+        Ok(documents::of_table(table, &self.names(table).await?, &self.queue_names(table).await?))
     }
 
     /// The document of a table that was changed just now; it says when every process knows the change.
@@ -96,18 +115,19 @@ impl SchemaState {
     }
 
     /// When every process knows what was saved at `saved_at`.
-    fn active_from(&self, saved_at: Timestamp) -> Timestamp {
+    pub(crate) fn active_from(&self, saved_at: Timestamp) -> Timestamp {
         // Where jobs need not wait for caches, there is one process, and it knows already.
         let secs = CACHED_SECS.min(self.job_delay_secs);
         saved_at.checked_add(SignedDuration::from_secs(secs.into())).unwrap_or(saved_at)
     }
 
-    /// Changes the design of the table `name` by `edit`, which is given the table as it is, what its lookups' tables are called,
-    /// and the id that a job would have.
+    /// Changes the design of the table `name`, if it has the version of `if_match`, by `edit`, which is given the table as it is,
+    /// what its lookups' tables are called, and the id that a job would have.
     pub(crate) async fn change(
         &self,
         caller: &Caller,
         name: &str,
+        if_match: &IfMatch,
         edit: impl Fn(&Table, &TableNames, JobId) -> Result<Edit, Problem>,
     ) -> Result<Arc<TableSchema>, Problem> {
         let id = JobId::new(self.clock.now(), &mut rand::rng());
@@ -118,15 +138,17 @@ impl SchemaState {
             if table.state == TableState::Deleting {
                 return Err(Problem::new(Kind::Conflict, "the table is being deleted"));
             }
-            let mut edit = edit(table, &self.names(table).await?, id)?;
-            if edit.table == *table {
+            if_match.require(table.version)?;
+            let mut edit = if_match.beside(edit(table, &self.names(table).await?, id))?;
+            if edit.table == *table && edit.faults.is_empty() {
                 return Ok(schema);
             }
             edit.table.updated_at = self.clock.now();
-            TableSchema::compile(edit.table.clone()).map_err(|faults| within(faults, &edit.part))?;
-            let saved = match edit.build {
-                None => self.catalog.update_table(table, &edit.table).await,
-                Some(index) => {
+            sound(&edit)?;
+            let saved = match (edit.build, edit.queue) {
+                (None, None) => self.catalog.update_table(table, &edit.table).await,
+                (None, Some(queue)) => self.catalog.update_table_with_queue(table, &edit.table, queue).await,
+                (Some(index), _) => {
                     let kind = JobKind::BuildIndex { table: table.prefix, index };
                     if !rung {
                         self.ring(id).await?;
@@ -144,18 +166,16 @@ impl SchemaState {
         Err(CatalogError::Conflict.into())
     }
 
-    /// Marks the table as being deleted, and starts the job that removes what is in it.
-    pub(crate) async fn drop_table(&self, table: &Table) -> Result<Job, Problem> {
-        let kind = JobKind::DropTable { table: table.prefix };
-        let job = Job::new(JobId::new(self.clock.now(), &mut rand::rng()), kind, self.clock.now());
+    /// Marks the table as being deleted, and starts the job `id` that removes what is in it, and then the table.
+    pub(crate) async fn drop_table(&self, table: &Table, id: JobId) -> Result<Job, CatalogError> {
+        let job = Job::new(id, JobKind::DropTable { table: table.prefix }, self.clock.now());
         let deleting = Table { state: TableState::Deleting, updated_at: self.clock.now(), ..table.clone() };
-        self.ring(job.id).await?;
         self.catalog.update_table_with_job(table, &deleting, &self.jobs, &job).await?;
         Ok(job)
     }
 
     /// Sends a job's first message. It comes before the job is saved, so that no job is ever without one.
-    async fn ring(&self, job: JobId) -> Result<(), Problem> {
+    pub(crate) async fn ring(&self, job: JobId) -> Result<(), Problem> {
         self.jobs_queue.ring(job, 0, self.job_delay_secs).await.map_err(|error: SendError| {
             tracing::error!(job.id = %job, %error, "A job could not be put on its queue.");
             let detail =
@@ -172,15 +192,53 @@ pub(crate) fn of_sealer(error: &SealError) -> Problem {
         .retry_after(5)
 }
 
+/// Whether what `edit` says compiles; every fault that it has.
+fn sound(edit: &Edit) -> Result<(), Problem> {
+    let compiled = TableSchema::compile(edit.table.clone());
+    let mut faults = edit.faults.clone();
+    faults.0.extend(compiled.err().map(|found| within(found, &edit.part).0).into_iter().flatten());
+    match faults.0.iter().all(|fault| fault.code == SECOND_STRICT) {
+        true if faults.is_empty() => Ok(()),
+        true => Err(links::of_second_strict(faults)),
+        false => Err(faults.into()),
+    }
+}
+
 /// Faults as the caller sees them who gave one part of a table: that part's path is left away; an empty part is the whole.
 fn within(faults: Faults, part: &str) -> Faults {
-    if part.is_empty() {
-        return faults;
-    }
-    let inner = |fault: Fault| match fault.path.strip_prefix(part) {
-        Some("") => Fault { path: String::new(), ..fault },
-        Some(rest) if rest.starts_with('/') => Fault { path: rest[1..].to_owned(), ..fault },
-        _ => fault,
+    let Some((list, _)) = part.split_once('/') else { return faults };
+    let inner = |fault: Fault| {
+        let rest = fault.path.strip_prefix(part).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        // Where two parts cannot stand together, the one that was there is not at fault, though it may come later.
+        let in_others_way = [TAKEN, SECOND_STRICT].contains(&fault.code);
+        let of_other = || fault.path.strip_prefix(list)?.strip_prefix('/')?.split_once('/');
+        let path = match (rest, in_others_way) {
+            (Some(rest), _) => rest.strip_prefix('/').unwrap_or_default().to_owned(),
+            (None, true) => of_other().map_or_else(|| fault.path.clone(), |(_, rest)| rest.to_owned()),
+            (None, false) => fault.path.clone(),
+        };
+        Fault { path, ..fault }
     };
     Faults(faults.0.into_iter().map(inner).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_told_from_the_part_that_was_given() {
+        let check = |path: &str, code: &'static str, part: &str, expect: &str| {
+            let told = within(Fault::new(path, code, "m").into(), part);
+            assert_eq!(told.0[0].path, expect, "{path} {part}");
+        };
+        check("fields/1/min", "min", "fields/1", "min");
+        check("fields/1", "number", "fields/1", "");
+        check("fields/10/min", "min", "fields/1", "fields/10/min");
+        check("rules/0/expression", "expression", "fields/1", "rules/0/expression");
+        check("fields/3/apiName", "taken", "fields/1", "apiName");
+        check("rules/3/name", "taken", "fields/1", "rules/3/name");
+        check("links/2/mode", "second-strict", "links/0", "mode");
+        check("fields/3/apiName", "taken", "", "fields/3/apiName");
+    }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ApiName, Fault, Faults, Field, FieldId, FieldKind, Index, IndexId, IndexState, MAX_INDEXES, Rule, Table,
-    TablePrefix,
+    ApiName, Fault, Faults, Field, FieldId, FieldKind, Index, IndexId, IndexState, Link, MAX_INDEXES,
+    QueueId, Rule, Table, TablePrefix,
 };
 
+use crate::links;
 use crate::wanted::{WantedField, WantedIndex, WantedTable};
 
 /// A table as it is to be saved.
@@ -17,6 +18,10 @@ pub(crate) struct Edit {
     pub(crate) build: Option<IndexId>,
     /// Where in the table the part lies that the caller gave, such as `fields/3`: faults within it are told from there.
     pub(crate) part: String,
+    /// What is wrong with that part already, told from there.
+    pub(crate) faults: Faults,
+    /// The queue that must be in use when this is saved: a link points there.
+    pub(crate) queue: Option<QueueId>,
 }
 
 /// Fields and indexes of a new table, numbered.
@@ -33,7 +38,14 @@ pub(crate) type Lookups = BTreeMap<ApiName, TablePrefix>;
 
 impl From<Table> for Edit {
     fn from(table: Table) -> Edit {
-        Edit { table, build: None, part: String::new() }
+        Edit { table, build: None, part: String::new(), faults: Faults::none(), queue: None }
+    }
+}
+
+impl Edit {
+    /// `table` as it is to be saved; the caller gave what lies at `part`.
+    fn of(table: Table, part: String) -> Edit {
+        Edit { part, ..Edit::from(table) }
     }
 }
 
@@ -75,7 +87,7 @@ pub(crate) fn with_field(table: &Table, wanted: &WantedField, lookups: &Lookups)
     }
     let part = format!("fields/{}", table.fields.len());
     table.fields.push(field);
-    Ok(Edit { table, build: None, part })
+    Ok(Edit::of(table, part))
 }
 
 /// `table` with the field `known` as `wanted`: only so that what is stored stays what it is.
@@ -113,10 +125,16 @@ pub(crate) fn with_changed_field(
 pub(crate) fn without_field(table: &Table, known: &Field) -> Result<Edit, Faults> {
     let guard = guard_of(table, known.id).map(|guard| guard.id);
     let holds = |index: &&Index| index.fields.contains(&known.id) && Some(index.id) != guard;
-    if let Some(index) = table.indexes.iter().find(holds) {
+    let mut faults = Faults::none();
+    for index in table.indexes.iter().filter(holds) {
         let message = format!("index {} is over '{}'; delete that first", index.id.0, known.api_name);
-        return Err(Fault::new("", "in-use", message).into());
+        faults.add("", "in-use", message);
     }
+    for link in links::over(table, known.id) {
+        let message = format!("link {link} is over '{}'; change or delete that first", known.api_name);
+        faults.add("", "in-use", message);
+    }
+    faults.into_result()?;
     let mut table = table.clone();
     table.fields.retain(|field| field.id != known.id);
     table.indexes.retain(|index| Some(index.id) != guard);
@@ -128,7 +146,7 @@ pub(crate) fn with_rule(table: &Table, rule: &Rule) -> Edit {
     let mut table = table.clone();
     let part = format!("rules/{}", table.rules.len());
     table.rules.push(rule.clone());
-    Edit { table, build: None, part }
+    Edit::of(table, part)
 }
 
 /// `table` with `rule` in place of the rule `name`, if it has that.
@@ -136,7 +154,24 @@ pub(crate) fn with_changed_rule(table: &Table, name: &ApiName, rule: &Rule) -> O
     let at = table.rules.iter().position(|rule| rule.name == *name)?;
     let mut table = table.clone();
     table.rules[at] = rule.clone();
-    Some(Edit { table, build: None, part: format!("rules/{at}") })
+    Some(Edit::of(table, format!("rules/{at}")))
+}
+
+/// `table` with one more link.
+pub(crate) fn with_link(table: &Table, link: Link) -> Edit {
+    let mut table = table.clone();
+    let part = format!("links/{}", table.links.len());
+    table.next_link += 1;
+    table.links.push(link);
+    Edit::of(table, part)
+}
+
+/// `table` with `link` in place of the link of its id, if it has that.
+pub(crate) fn with_changed_link(table: &Table, link: Link) -> Option<Edit> {
+    let at = table.links.iter().position(|known| known.id == link.id)?;
+    let mut table = table.clone();
+    table.links[at] = link;
+    Some(Edit::of(table, format!("links/{at}")))
 }
 
 /// `table` with one more index, to be built from what is stored.
@@ -147,7 +182,7 @@ pub(crate) fn with_index(table: &Table, wanted: &WantedIndex, job: &str) -> Resu
     index.state = IndexState::Building { job: job.to_owned() };
     let part = format!("indexes/{}", table.indexes.len());
     table.indexes.push(index);
-    Ok(Edit { table, build: Some(id), part })
+    Ok(Edit { build: Some(id), ..Edit::of(table, part) })
 }
 
 /// The guard that makes one field unique.

@@ -3,26 +3,30 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ApiName, Field, FieldKind, Index, IndexState, Operation, Rule, Table, TablePage, TablePrefix, TableState,
-    TextRules,
+    ApiName, Field, FieldId, FieldKind, Index, IndexState, Link, LinkPayload, Operation, Operations, QueueId,
+    QueueName, Rule, Table, TablePage, TablePrefix, TableState, TextRules,
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::design::guard_of;
-use crate::wanted::{result_of, type_of};
+use crate::wanted::{mode_of, result_of, type_of};
 
 /// What tables are called, by the prefix of their records' ids.
 pub(crate) type TableNames = BTreeMap<TablePrefix, ApiName>;
 
+/// What queues are called, by their ids.
+pub(crate) type QueueNames = BTreeMap<QueueId, QueueName>;
+
 /// A table as callers see it: everything but its data key.
-pub(crate) fn of_table(table: &Table, names: &TableNames) -> Value {
+pub(crate) fn of_table(table: &Table, names: &TableNames, queues: &QueueNames) -> Value {
     json!({
         "apiName": table.api_name.as_str(),
         "label": table.label,
         "fields": table.fields.iter().map(|field| Value::Object(of_field(table, field, names))).collect::<Vec<_>>(),
         "rules": table.rules.iter().map(|rule| Value::Object(of_rule(rule))).collect::<Vec<_>>(),
         "indexes": table.indexes.iter().filter(|index| index.slot.is_some()).map(|index| of_index(table, index)).collect::<Vec<_>>(),
+        "links": table.links.iter().map(|link| of_link(table, link, queues)).collect::<Vec<_>>(),
         "buckets": table.buckets,
         "state": match table.state {
             TableState::Ready => "ready",
@@ -110,14 +114,9 @@ fn shown(default: &str) -> Value {
 
 /// A rule as a caller could have sent it.
 pub(crate) fn of_rule(rule: &Rule) -> Map<String, Value> {
-    let on: Vec<&str> = [Operation::Create, Operation::Update, Operation::Delete]
-        .into_iter()
-        .filter(|operation| rule.on.contains(*operation))
-        .map(Operation::as_str)
-        .collect();
     [
         ("name", json!(rule.name.as_str())),
-        ("on", json!(on)),
+        ("on", words(rule.on)),
         ("expression", json!(rule.expression)),
         ("message", json!(rule.message)),
     ]
@@ -126,13 +125,75 @@ pub(crate) fn of_rule(rule: &Rule) -> Map<String, Value> {
     .collect()
 }
 
+fn words(on: Operations) -> Value {
+    let all = [Operation::Create, Operation::Update, Operation::Delete].into_iter();
+    all.filter(|operation| on.contains(*operation)).map(Operation::as_str).collect()
+}
+
+/// A link, with its id and its queue's name and id.
+pub(crate) fn of_link(table: &Table, link: &Link, queues: &QueueNames) -> Value {
+    let mut document = plain_link(table, link);
+    let queue = link.queue.to_string();
+    document.insert("id".to_owned(), json!(link.id.to_string()));
+    if let Some(name) = queues.get(&link.queue) {
+        document.insert("queue".to_owned(), json!(name.as_str()));
+    }
+    document.insert("queue-id".to_owned(), json!(queue));
+    if let LinkPayload::Template(text) = &link.payload {
+        document.insert("payload".to_owned(), serde_json::from_str(text).unwrap_or(Value::Null));
+    }
+    Value::Object(document)
+}
+
+/// A link as a caller could have sent it, but for a payload of its own, which stays as it was written. Its queue stands in it
+/// by id: names change.
+fn plain_link(table: &Table, link: &Link) -> Map<String, Value> {
+    let mut document = Map::new();
+    let mut set = |key: &str, value: Value| {
+        document.insert(key.to_owned(), value);
+    };
+    set("queue", json!(link.queue.to_string()));
+    set("on", words(link.on));
+    set("mode", json!(mode_of(link.mode)));
+    if !link.only_fields.is_empty() {
+        set("only-fields", names_of(table, &link.only_fields));
+    }
+    if let Some(handler) = &link.handler {
+        set("handler", json!(handler.as_str()));
+    }
+    if let LinkPayload::Fields(fields) = &link.payload {
+        set("payload-fields", names_of(table, fields));
+    }
+    set("enabled", json!(link.enabled));
+    set_some(&mut document, "condition", &link.condition);
+    set_some(&mut document, "ordering-key", &link.ordering_key);
+    document
+}
+
+fn names_of(table: &Table, fields: &[FieldId]) -> Value {
+    fields.iter().filter_map(|id| table.field_by_id(*id)).map(|field| field.api_name.as_str()).collect()
+}
+
+/// What a link becomes by `change`, likewise. One kind of payload takes the other's place.
+pub(crate) fn changed_link(table: &Table, link: &Link, change: &str) -> String {
+    let given: BTreeMap<String, &RawValue> = serde_json::from_str(change).unwrap_or_default();
+    let says = |key: &str| given.get(key).is_some_and(|raw| raw.get() != "null");
+    let mut document = plain_link(table, link);
+    if says("payload") {
+        document.remove("payload-fields");
+    }
+    let template = match &link.payload {
+        LinkPayload::Template(text) if !says("payload-fields") => Some(("payload", text.as_str())),
+        _ => None,
+    };
+    over(&document, template, &given)
+}
+
 /// An index, how far it is, and what is in its way.
 pub(crate) fn of_index(table: &Table, index: &Index) -> Value {
-    let name = |id| table.field_by_id(id).map(|field| field.api_name.as_str());
-    let fields: Vec<&str> = index.fields.iter().filter_map(|id| name(*id)).collect();
     let mut document = Map::new();
     document.insert("id".to_owned(), json!(index.id.0));
-    document.insert("fields".to_owned(), json!(fields));
+    document.insert("fields".to_owned(), names_of(table, &index.fields));
     document.insert("unique".to_owned(), json!(index.unique));
     add_state(&mut document, &index.state);
     Value::Object(document)

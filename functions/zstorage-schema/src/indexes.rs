@@ -1,32 +1,31 @@
-use api::{Caller, JsonObject, Kind, PathText, PathTexts, Problem};
-use axum::Json;
+use api::{Caller, IfMatch, JsonObject, Kind, PathText, PathTexts, Problem};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::{Index, Scope, Table};
 use http::StatusCode;
-use http::header::LOCATION;
-use serde_json::Value;
 
 use crate::wanted::WantedIndex;
-use crate::{SchemaState, design, documents};
+use crate::{SchemaState, answers, design, documents};
 
 /// `POST table/{apiName}/index`: one more index. A job builds it from what is stored; no query uses it before it is whole.
 pub(crate) async fn add(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     state.table(&caller, &name, Scope::TableWrite).await?;
-    let wanted = WantedIndex::read(body.fields()?)?;
+    let wanted = if_match.beside(WantedIndex::read(body.fields()?))?;
     let schema = state
-        .change(&caller, &name, |table, _, job| Ok(design::with_index(table, &wanted, &job.to_string())?))
+        .change(&caller, &name, &if_match, |table, _, job| {
+            Ok(design::with_index(table, &wanted, &job.to_string())?)
+        })
         .await?;
     let table = schema.table();
     let id = table.next_index.saturating_sub(1);
-    let location = format!("{}/table/{}/index/{id}", api::BASE, table.api_name);
-    let document = state.changed_document(table).await?;
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(document)).into_response())
+    let place = format!("table/{}/index/{id}", table.api_name);
+    Ok(answers::made(&place, table.version, state.changed_document(table).await?))
 }
 
 /// `GET table/{apiName}/index/{id}`: how far it is.
@@ -34,9 +33,10 @@ pub(crate) async fn read(
     State(state): State<SchemaState>,
     caller: Caller,
     PathTexts(name, index): PathTexts,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let schema = state.table(&caller, &name, Scope::TableRead).await?;
-    Ok(Json(documents::of_index(schema.table(), known(schema.table(), &index)?)))
+    let table = schema.table();
+    Ok(answers::shown(table.version, documents::of_index(table, known(table, &index)?)))
 }
 
 /// `DELETE table/{apiName}/index/{id}`: also of one that is being built or has failed.
@@ -44,6 +44,7 @@ pub(crate) async fn remove(
     State(state): State<SchemaState>,
     caller: Caller,
     PathTexts(name, index): PathTexts,
+    if_match: IfMatch,
 ) -> Result<StatusCode, Problem> {
     let edit = |table: &Table| -> Result<design::Edit, Problem> {
         let gone = known(table, &index)?.id;
@@ -51,7 +52,7 @@ pub(crate) async fn remove(
         table.indexes.retain(|index| index.id != gone);
         Ok(table.into())
     };
-    state.change(&caller, &name, |table, _, _| edit(table)).await?;
+    state.change(&caller, &name, &if_match, |table, _, _| edit(table)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,13 +1,16 @@
-//! `zstorage-schema`: tables over HTTP, with their fields, rules and indexes, and the pages of the backoffice.
+//! `zstorage-schema`: tables over HTTP, with their fields, rules, indexes and links, and the pages of the backoffice.
 //!
 //! **What does not compile is not saved**: every change is compiled whole and each expression of it tried on a sample first.
 //! A change never rewrites records; what has to (an index, a deletion) is left to a job.
 
+mod answers;
 mod change;
 mod design;
 mod documents;
 mod fields;
 mod indexes;
+mod link_test;
+mod links;
 mod pages;
 mod rules;
 mod start;
@@ -27,7 +30,7 @@ pub use start::{StartError, TRIAL_RECORDS, start};
 /// What the routes stand on.
 #[derive(Clone)]
 pub struct SchemaState {
-    /// Tables and pages.
+    /// Tables and pages, and the queues that links point to.
     pub catalog: Catalog,
     /// What is in the tables.
     pub records: Records,
@@ -61,6 +64,9 @@ pub fn router(state: SchemaState) -> Router {
         .route(&at("/table/{apiName}/rule/{name}"), put(rules::change).delete(rules::remove))
         .route(&at("/table/{apiName}/index"), post(indexes::add))
         .route(&at("/table/{apiName}/index/{id}"), get(indexes::read).delete(indexes::remove))
+        .route(&at("/table/{apiName}/link"), post(links::add).get(links::list))
+        .route(&at("/link/{id}"), get(links::read).put(links::change).delete(links::remove))
+        .route(&at("/link/{id}/test"), post(link_test::test))
         .route(&at("/page"), post(pages::create).get(pages::list))
         .route(&at("/page/{name}"), get(pages::read).put(pages::change).delete(pages::remove))
         .with_state(state)

@@ -1,33 +1,29 @@
-use api::{Caller, Fields, JsonObject, Kind, PathText, Problem, QueryText};
+use api::{Caller, Fields, IfMatch, JsonObject, Kind, PathText, Problem, QueryText};
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-
+use axum::response::Response;
 use domain::{ApiName, Fault, Faults, Filter, Scope, TablePage};
-use http::StatusCode;
-use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use zstorage::{CatalogError, Cursor};
 
+use crate::change::TRIES;
 use crate::tables::{self, Listed};
 use crate::wanted::WantedPage;
-use crate::{SchemaState, documents, would_fail};
-
-/// A lost race is run again at most so often.
-const TRIES: usize = 5;
+use crate::{SchemaState, answers, documents, would_fail};
 
 /// `POST page`: a page of the backoffice over one table.
 pub(crate) async fn create(
     State(state): State<SchemaState>,
     caller: Caller,
+    headers: HeaderMap,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     caller.require(&Scope::PageWrite)?;
-    let wanted = WantedPage::read(body.fields()?)?;
+    let wanted = tables::without_version(&headers, "page", WantedPage::read(body.fields()?))?;
     let page = state.checked_page(&caller, wanted, 1).await?;
     state.catalog.create_page(&page).await?;
-    let location = format!("{}/page/{}", api::BASE, page.name);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(documents::of_page(&page))).into_response())
+    Ok(answers::made(&format!("page/{}", page.name), page.version, documents::of_page(&page)))
 }
 
 /// `GET page`: all pages, in the order of their names.
@@ -53,9 +49,10 @@ pub(crate) async fn read(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     caller.require(&Scope::PageRead)?;
-    Ok(Json(documents::of_page(&state.page(&name).await?)))
+    let page = state.page(&name).await?;
+    Ok(answers::shown(page.version, documents::of_page(&page)))
 }
 
 /// `PUT page/{name}`: what is not given stays. Its name is fixed: it is the page's address.
@@ -63,20 +60,26 @@ pub(crate) async fn change(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
     body: JsonObject,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     caller.require(&Scope::PageWrite)?;
+    body.fields()?;
     for _ in 0..TRIES {
         let page = state.page(&name).await?;
+        if_match.require(page.version)?;
         let merged = documents::changed(&documents::plain_page(&page), body.text()?);
-        let wanted = WantedPage::read(Fields::read(&merged)?)?;
+        let wanted = if_match.beside(WantedPage::read(Fields::read(&merged)?))?;
         if wanted.name != page.name {
             return Err(Fault::new("name", "fixed", "a page keeps its name: it is its address").into());
         }
         let new = state.checked_page(&caller, wanted, page.version).await?;
         match state.catalog.update_page(&page, &new).await {
             Err(CatalogError::Conflict) => {}
-            saved => return Ok(Json(documents::of_page(&saved?))),
+            saved => {
+                let page = saved?;
+                return Ok(answers::shown(page.version, documents::of_page(&page)));
+            }
         }
     }
     Err(CatalogError::Conflict.into())
@@ -87,11 +90,19 @@ pub(crate) async fn remove(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
 ) -> Result<StatusCode, Problem> {
     caller.require(&Scope::PageWrite)?;
-    let page = state.page(&name).await?;
-    state.catalog.delete_page(&page).await?;
-    Ok(StatusCode::NO_CONTENT)
+    for _ in 0..TRIES {
+        let page = state.page(&name).await?;
+        if_match.require(page.version)?;
+        if_match.version()?;
+        match state.catalog.delete_page(&page).await {
+            Err(CatalogError::Conflict) => {}
+            gone => return Ok(gone.map(|()| StatusCode::NO_CONTENT)?),
+        }
+    }
+    Err(CatalogError::Conflict.into())
 }
 
 impl SchemaState {

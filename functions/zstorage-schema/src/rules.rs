@@ -1,28 +1,26 @@
-use api::{Caller, Fields, JsonObject, Kind, PathText, PathTexts, Problem};
-use axum::Json;
+use api::{Caller, Fields, IfMatch, JsonObject, Kind, PathText, PathTexts, Problem};
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::{Rule, Scope, Table};
 use http::StatusCode;
-use http::header::LOCATION;
-use serde_json::Value;
 
-use crate::{SchemaState, design, documents, wanted};
+use crate::{SchemaState, answers, design, documents, wanted};
 
 /// `POST table/{apiName}/rule`: one more rule. Stored records meet it when they are written next.
 pub(crate) async fn add(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     state.table(&caller, &name, Scope::TableWrite).await?;
-    let rule = wanted::rule(body.fields()?)?;
-    let schema = state.change(&caller, &name, |table, _, _| Ok(design::with_rule(table, &rule))).await?;
+    let rule = if_match.beside(wanted::rule(body.fields()?))?;
+    let edit = |table: &Table| Ok(design::with_rule(table, &rule));
+    let schema = state.change(&caller, &name, &if_match, |table, _, _| edit(table)).await?;
     let table = schema.table();
-    let location = format!("{}/table/{}/rule/{}", api::BASE, table.api_name, rule.name);
-    let document = state.changed_document(table).await?;
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(document)).into_response())
+    let place = format!("table/{}/rule/{}", table.api_name, rule.name);
+    Ok(answers::made(&place, table.version, state.changed_document(table).await?))
 }
 
 /// `PUT table/{apiName}/rule/{name}`: what is not given stays.
@@ -30,16 +28,19 @@ pub(crate) async fn change(
     State(state): State<SchemaState>,
     caller: Caller,
     PathTexts(name, rule): PathTexts,
+    if_match: IfMatch,
     body: JsonObject,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
+    body.fields()?;
     let edit = |table: &Table| -> Result<design::Edit, Problem> {
         let known = known(table, &rule)?;
         let merged = documents::changed(&documents::of_rule(known), body.text()?);
         let wanted = wanted::rule(Fields::read(&merged)?)?;
         design::with_changed_rule(table, &known.name, &wanted).ok_or_else(missing)
     };
-    let schema = state.change(&caller, &name, |table, _, _| edit(table)).await?;
-    Ok(Json(state.changed_document(schema.table()).await?))
+    let schema = state.change(&caller, &name, &if_match, |table, _, _| edit(table)).await?;
+    let table = schema.table();
+    Ok(answers::shown(table.version, state.changed_document(table).await?))
 }
 
 /// `DELETE table/{apiName}/rule/{name}`
@@ -47,6 +48,7 @@ pub(crate) async fn remove(
     State(state): State<SchemaState>,
     caller: Caller,
     PathTexts(name, rule): PathTexts,
+    if_match: IfMatch,
 ) -> Result<StatusCode, Problem> {
     let edit = |table: &Table| -> Result<design::Edit, Problem> {
         let gone = known(table, &rule)?.name.clone();
@@ -54,7 +56,7 @@ pub(crate) async fn remove(
         table.rules.retain(|rule| rule.name != gone);
         Ok(table.into())
     };
-    state.change(&caller, &name, |table, _, _| edit(table)).await?;
+    state.change(&caller, &name, &if_match, |table, _, _| edit(table)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

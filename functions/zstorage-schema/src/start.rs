@@ -3,7 +3,7 @@ use axum::Router;
 use bootstrap::{Aws, ConfigError, Environment};
 use domain::{Clock, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
-use zstorage::{Catalog, DataKeys, Jobs, Records, SealError, Sealer};
+use zstorage::{Catalog, DataKeys, Jobs, Outbox, Records, SealError, Sealer};
 
 use crate::{SchemaState, router};
 
@@ -32,7 +32,7 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let mut reader = environment.reader();
     let aws = Aws::read(&mut reader);
     let (catalog, messages) = (reader.required("CATALOG_TABLE"), reader.required("MESSAGES_TABLE"));
-    let records = reader.required("RECORDS_TABLE");
+    let (records, outbox) = (reader.required("RECORDS_TABLE"), reader.required("OUTBOX_TABLE"));
     let jobs_queue = reader.required("JOBS_QUEUE");
     let job_delay_secs = reader.parsed("JOB_DELAY_SECS", DEFAULT_JOB_DELAY_SECS);
     let sealing = reader.sealing();
@@ -41,9 +41,10 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
     let place = SqsQueue { region: aws.region.clone(), account: aws.account.clone(), name: jobs_queue };
     let dynamodb = aws.dynamodb();
+    let outbox = Outbox::new(dynamodb.clone(), outbox, clock.clone());
     let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());
     let state = SchemaState {
-        records: Records::new(dynamodb.clone(), records, clock.clone()),
+        records: Records::new(dynamodb.clone(), records, outbox, clock.clone()),
         jobs: Jobs::new(dynamodb, messages, clock.clone()),
         jobs_queue: JobsQueue::new(Queues::new(aws.sqs(SqsConfig::new)), place),
         keys: DataKeys::new(sealer.clone()),

@@ -1,22 +1,21 @@
 use std::sync::Arc;
 
-use api::{Caller, JsonObject, Kind, MAX_ANSWER_BYTES, PathText, Problem, QueryText, answer_bytes};
+use api::{Caller, IfMatch, JsonObject, Kind, MAX_ANSWER_BYTES, PathText, Problem, QueryText, answer_bytes};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::{
-    ApiName, Fault, Faults, Field, FieldKind, Names, Scope, Sealed, Table, TablePrefix, TableSchema,
+    ApiName, Fault, Faults, Field, FieldKind, JobId, Names, Scope, Sealed, Table, TablePrefix, TableSchema,
     TableState,
 };
-use http::StatusCode;
-use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use zstorage::{CatalogError, Cursor, CursorError, OpenTable};
 
-use crate::SchemaState;
-use crate::change::of_sealer;
+use crate::change::{TRIES, of_sealer};
 use crate::design::{self, Edit, Numbered};
 use crate::wanted::{TableChange, WantedField, WantedTable};
+use crate::{SchemaState, answers};
 
 /// A page has so many entries unless asked otherwise, and at most [`MAX_PAGE`].
 const DEFAULT_PAGE: usize = 25;
@@ -29,6 +28,7 @@ const ROOM_FOR_THE_REST: usize = 1024;
 pub(crate) async fn create(
     State(state): State<SchemaState>,
     caller: Caller,
+    headers: HeaderMap,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let (name, wanted) = WantedTable::read(body.fields()?);
@@ -38,14 +38,14 @@ pub(crate) async fn create(
         None if !caller.scopes.could_cover(&any) => caller.require(&any)?,
         None => {}
     }
-    let wanted = wanted?;
+    let wanted = without_version(&headers, "table", wanted)?;
     let Some(api_name) = name else { return Err(Problem::new(Kind::Internal, "a name without a fault")) };
     let lookups = state.lookups(&caller, wanted.fields.iter().filter_map(WantedField::looks_up)).await?;
     let design = design::numbered(&wanted, &lookups)?;
     let schema = state.make(api_name, wanted, design).await?;
-    let location = format!("{}/table/{}", api::BASE, schema.table().api_name);
-    let document = state.changed_document(schema.table()).await?;
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(document)).into_response())
+    let table = schema.table();
+    let place = format!("table/{}", table.api_name);
+    Ok(answers::made(&place, table.version, state.changed_document(table).await?))
 }
 
 /// `GET table`: a page of the tables that the key may see.
@@ -78,9 +78,9 @@ pub(crate) async fn read(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let schema = state.table(&caller, &name, Scope::TableRead).await?;
-    Ok(Json(state.document(schema.table()).await?))
+    Ok(answers::shown(schema.table().version, state.document(schema.table()).await?))
 }
 
 /// `PUT table/{apiName}`: its label and how many partitions new records are spread over; what is not given stays.
@@ -88,8 +88,9 @@ pub(crate) async fn change(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
     body: JsonObject,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let edit = |table: &Table| -> Result<Edit, Problem> {
         let wanted = TableChange::read(body.fields()?)?;
         let buckets = wanted.buckets.unwrap_or(table.buckets);
@@ -100,18 +101,21 @@ pub(crate) async fn change(
         let label = wanted.label.over(table.label.clone());
         Ok(Table { label, buckets, ..table.clone() }.into())
     };
-    let schema = state.change(&caller, &name, |table, _, _| edit(table)).await?;
-    Ok(Json(state.changed_document(schema.table()).await?))
+    let schema = state.change(&caller, &name, &if_match, |table, _, _| edit(table)).await?;
+    let table = schema.table();
+    Ok(answers::shown(table.version, state.changed_document(table).await?))
 }
 
-/// `DELETE table/{apiName}`: at once if it is empty; with all its records only when `?with-records=true` says so, by a job.
+/// `DELETE table/{apiName}`: by a job, for other processes may know the table for a while yet, and write to it. If it has
+/// records, only when `?with-records=true` says so.
 pub(crate) async fn remove(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
     mut query: QueryText,
 ) -> Result<Response, Problem> {
-    let schema = state.table(&caller, &name, Scope::TableWrite).await?;
+    state.table(&caller, &name, Scope::TableWrite).await?;
     let mut faults = Faults::none();
     let with_records = match query.take("with-records").as_deref() {
         None | Some("false") => false,
@@ -122,22 +126,48 @@ pub(crate) async fn remove(
         }
     };
     query.refuse_unknown(&["with-records"], &mut faults);
-    faults.into_result()?;
-    let table = schema.table();
-    state.refuse_looked_up(table).await?;
-    if !with_records && table.state == TableState::Ready {
-        let open = state.open(schema.clone()).await?;
-        if state.has_records(&open).await? {
-            let detail = "the table has records; DELETE with ?with-records=true removes them, too, for good";
-            return Err(Problem::new(Kind::Conflict, detail));
+    if_match.beside(faults.into_result())?;
+    let id = JobId::new(state.clock.now(), &mut rand::rng());
+    let mut rung = false;
+    for _ in 0..TRIES {
+        let schema = state.table(&caller, &name, Scope::TableWrite).await?;
+        let table = schema.table();
+        if_match.require(table.version)?;
+        state.refuse_looked_up(table).await?;
+        if !with_records && table.state == TableState::Ready {
+            state.refuse_filled(&state.open(schema.clone()).await?).await?;
         }
-        state.catalog.delete_table(table).await?;
-        return Ok(StatusCode::NO_CONTENT.into_response());
+        if !rung {
+            state.ring(id).await?;
+            rung = true;
+        }
+        match state.drop_table(table, id).await {
+            Err(CatalogError::Conflict) => {}
+            dropped => {
+                let job = dropped?.id.to_string();
+                let document = json!({ "apiName": table.api_name.as_str(), "state": "deleting", "job": job });
+                return Ok((StatusCode::ACCEPTED, Json(document)).into_response());
+            }
+        }
     }
-    let job = state.drop_table(table).await?;
-    let document =
-        json!({ "apiName": table.api_name.as_str(), "state": "deleting", "job": job.id.to_string() });
-    Ok((StatusCode::ACCEPTED, Json(document)).into_response())
+    Err(CatalogError::Conflict.into())
+}
+
+/// `read`, what a request says of a new `what`, which has no version yet that `If-Match` could name.
+pub(crate) fn without_version<T>(
+    headers: &HeaderMap,
+    what: &str,
+    read: Result<T, Faults>,
+) -> Result<T, Faults> {
+    let instead = format!("a {what} that is yet to be made has no version; leave If-Match out");
+    match (IfMatch::refuse(headers, &instead), read) {
+        (Ok(()), read) => read,
+        (Err(fault), read) => {
+            let mut faults = Faults::from(fault);
+            faults.0.extend(read.err().into_iter().flat_map(|found| found.0));
+            Err(faults)
+        }
+    }
 }
 
 impl SchemaState {
@@ -199,8 +229,13 @@ impl SchemaState {
         Err(Problem::new(Kind::Conflict, detail))
     }
 
-    async fn has_records(&self, open: &OpenTable) -> Result<bool, Problem> {
-        Ok(!self.records.scan(open, None, 1).await?.records.is_empty())
+    /// A table that has records goes only when that is said.
+    async fn refuse_filled(&self, open: &OpenTable) -> Result<(), Problem> {
+        if self.records.scan(open, None, 1).await?.records.is_empty() {
+            return Ok(());
+        }
+        let detail = "the table has records; DELETE with ?with-records=true removes them, too, for good";
+        Err(Problem::new(Kind::Conflict, detail))
     }
 }
 

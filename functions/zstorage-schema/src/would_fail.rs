@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use api::{Caller, JsonObject, PathText, Problem};
+use api::{Caller, IfMatch, JsonObject, PathText, Problem};
 use axum::Json;
 use axum::extract::State;
 use domain::expression::{Expression, ExpressionFault, Names, Scene};
@@ -27,11 +27,13 @@ pub(crate) async fn would_fail(
     State(state): State<SchemaState>,
     caller: Caller,
     PathText(name): PathText,
+    if_match: IfMatch,
     body: JsonObject,
 ) -> Result<Json<Value>, Problem> {
     let schema = state.table(&caller, &name, Scope::TableWrite).await?;
     caller.require(&Scope::record_read(&schema.table().api_name))?;
-    let trial = Trial::read(body.fields()?)?;
+    if_match.require(schema.table().version)?;
+    let trial = if_match.beside(Trial::read(body.fields()?))?;
     let expression = Expression::compile(&trial.expression, Names::OldAndNew, schema.table())
         .map_err(|fault| Fault::new("expression", "expression", told(&fault)))?;
     let open = state.open(schema.clone()).await?;

@@ -1,17 +1,18 @@
 use std::collections::HashMap;
 
-use api::{Caller, JsonObject, Kind, MAX_ANSWER_BYTES, Problem, answer_bytes, record_document};
+use api::{Caller, JsonObject, Kind, MAX_ANSWER_BYTES, Problem, QueryText, answer_bytes, record_document};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use delivery::{Answer, WriterError};
 use domain::{Operation, RecordId, Scope, TablePrefix};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use zstorage::{Change, ChangeKind, OpenTable, WriteError, Written};
+use zstorage::{Change, ChangeKind, OpenTable, WriteError};
 
 use crate::operation::{Wanted, operations};
 use crate::options::Options;
-use crate::{WriteState, problems, single};
+use crate::{WriteState, messages, problems, single};
 
 /// Of an answer so much is left for what is not fields, bytes: what was written must not go unanswered.
 const ROOM_FOR_THE_REST: usize = 800_000;
@@ -20,11 +21,12 @@ const ROOM_FOR_THE_REST: usize = 800_000;
 pub(crate) async fn batch(
     State(state): State<WriteState>,
     caller: Caller,
+    query: QueryText,
     headers: HeaderMap,
     body: JsonObject,
 ) -> Result<Response, Problem> {
     let instead = "of a batch each operation says this for itself: put 'if-match' into it";
-    let (options, mut faults) = Options::without_version(&headers, instead);
+    let (options, mut faults) = Options::without_version(&headers, query, instead);
     let mut request = body.fields()?;
     let atomic = request.flag("atomic");
     let atomic = request.required("atomic", atomic);
@@ -54,19 +56,19 @@ pub(crate) async fn batch(
     }
     let by = options.by(&caller, "POST", "record/batch", body.as_bytes());
     let written = if atomic {
-        state.records.batch(changes, true, &by).await
+        state.writer.atomic(changes, &by, options.waits).await
     } else {
         // Each keeps its place, so that a batch sent again is the same one even if more of it can be tried by then.
         let placed = places.iter().map(|(at, ..)| *at).zip(changes).collect();
-        state.records.each(placed, &by).await
+        state.writer.each(placed, &by, options.waits).await
     };
-    let written = written.map_err(problems::of)?;
+    let written = written.map_err(problems::of_batch)?;
     let mut room = MAX_ANSWER_BYTES - ROOM_FOR_THE_REST;
     for ((at, table, word), written) in places.into_iter().zip(written) {
         results[at] = match written {
-            Ok(written) => Ok(shown(&caller, &table, &written, &mut room)),
+            Ok(done) => Ok(shown(&caller, &table, &done, options.waits, &mut room)),
             // Nothing is wrong with this one: it is not among what is told of a batch that was refused.
-            Err(WriteError::Undone) => Ok(Value::Null),
+            Err(WriterError::Write(WriteError::Undone)) => Ok(Value::Null),
             Err(error) => Err(problems::of(error).within(word)),
         };
     }
@@ -139,8 +141,9 @@ fn refused(results: Vec<Result<Value, Problem>>) -> Problem {
         .unwrap_or_else(|| Problem::new(Kind::Internal, "this batch was refused for no reason that is known"))
 }
 
-/// An operation that was done. Beyond the answer's `room` its fields are left out, which the answer says.
-fn shown(caller: &Caller, table: &OpenTable, written: &Written, room: &mut usize) -> Value {
+/// An operation that was done. Beyond the answer's `room` its fields are left out, which the answer says; its messages never are.
+fn shown(caller: &Caller, table: &OpenTable, done: &Answer, waits: bool, room: &mut usize) -> Value {
+    let written = &done.written;
     let mut members = match written.operation {
         Operation::Delete => {
             serde_json::Map::from_iter([("id".to_owned(), json!(written.record.id.to_string()))])
@@ -149,6 +152,15 @@ fn shown(caller: &Caller, table: &OpenTable, written: &Written, room: &mut usize
             record_document(caller, &table.schema, &written.record, None)
         }
     };
+    let messages = messages::shown(table, done, waits);
+    let status = match (&messages, written.operation) {
+        (Some(_), Operation::Delete) => StatusCode::OK,
+        (_, operation) => single::status(operation),
+    };
+    if let Some(messages) = messages {
+        *room = room.saturating_sub(answer_bytes(&messages.to_string()));
+        members.insert("messages".to_owned(), messages);
+    }
     let bytes = members.get("fields").map_or(0, |fields| answer_bytes(&fields.to_string()));
     match room.checked_sub(bytes) {
         Some(left) => *room = left,
@@ -156,7 +168,7 @@ fn shown(caller: &Caller, table: &OpenTable, written: &Written, room: &mut usize
             members.insert("fields".to_owned(), Value::Null);
         }
     }
-    members.insert("status".to_owned(), json!(single::status(written.operation).as_u16()));
+    members.insert("status".to_owned(), json!(status.as_u16()));
     Value::Object(members)
 }
 

@@ -2,9 +2,13 @@
 //!
 //! **What is refused changes nothing, and every fault of a record is named at once.** Reading is `zstorage-read`'s, whose
 //! role cannot write.
+//!
+//! Messages of links are committed with the record. Those of a strict link are on their queue before the answer; the others can
+//! be waited for (`?wait=published`), and are never sent from here.
 
 mod batch;
 mod given;
+mod messages;
 mod operation;
 mod options;
 mod problems;
@@ -14,7 +18,7 @@ mod start;
 use api::{BASE, Tables};
 use axum::Router;
 use axum::routing::{post, put};
-use zstorage::Records;
+use delivery::Writer;
 
 pub use start::{StartError, start};
 
@@ -24,7 +28,7 @@ pub struct WriteState {
     /// Where tables are found.
     pub tables: Tables,
     /// What writes.
-    pub records: Records,
+    pub writer: Writer,
 }
 
 /// The routes `POST record/new`, `PUT` and `DELETE record/{id}`, `POST record/batch`; without authentication and fallback,

@@ -1,4 +1,4 @@
-use api::{Caller, header};
+use api::{Caller, IfMatch, QueryText, header};
 use domain::{Fault, Faults};
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
@@ -11,26 +11,44 @@ pub(crate) struct Options {
     pub(crate) idempotency_key: Option<String>,
     /// The version that the caller knows; nothing is written over another one.
     pub(crate) if_match: Option<u64>,
+    /// Whether the answer waits until the messages of this write are on their queues.
+    pub(crate) waits: bool,
+    /// How many links this write follows from: a worker says it of what its handlers write.
+    pub(crate) depth: u32,
 }
 
 impl Options {
-    /// From the headers of a request about one record that is there.
-    pub(crate) fn of_change(headers: &HeaderMap) -> (Options, Faults) {
-        let mut faults = Faults::none();
-        let idempotency_key = idempotency_key(headers, &mut faults);
-        let if_match = faults.take(header(headers, "if-match")).flatten();
-        let if_match = if_match.and_then(|tag| faults.take(version(tag))).flatten();
-        (Options { idempotency_key, if_match }, faults)
+    /// Of a request about one record that is there.
+    pub(crate) fn of_change(headers: &HeaderMap, query: QueryText) -> (Options, Faults) {
+        let (options, mut faults) = Options::read(headers, query);
+        let if_match = faults.take(IfMatch::of(headers).version()).flatten();
+        (Options { if_match, ..options }, faults)
     }
 
-    /// From the headers of a request that no version can be said of; `instead` tells what to do.
-    pub(crate) fn without_version(headers: &HeaderMap, instead: &str) -> (Options, Faults) {
+    /// Of a request that no version can be said of; `instead` tells what to do.
+    pub(crate) fn without_version(headers: &HeaderMap, query: QueryText, instead: &str) -> (Options, Faults) {
+        let (options, mut faults) = Options::read(headers, query);
+        faults.take(IfMatch::refuse(headers, instead));
+        (options, faults)
+    }
+
+    /// What every write may be asked for.
+    fn read(headers: &HeaderMap, mut query: QueryText) -> (Options, Faults) {
         let mut faults = Faults::none();
         let idempotency_key = idempotency_key(headers, &mut faults);
-        if headers.contains_key("if-match") {
-            faults.add("if-match", "not-here", instead);
-        }
-        (Options { idempotency_key, if_match: None }, faults)
+        let depth = faults.take(header(headers, "link-depth")).flatten();
+        let depth = depth.and_then(|text| faults.take(depth_of(text))).unwrap_or(0);
+        let waits = match query.take("wait").as_deref() {
+            None => false,
+            Some("published") => true,
+            Some(_) => {
+                let message = "a write can wait for one thing: wait=published";
+                faults.add("wait", "value", message);
+                false
+            }
+        };
+        query.refuse_unknown(&["wait"], &mut faults);
+        (Options { idempotency_key, if_match: None, waits, depth }, faults)
     }
 
     /// Who writes: under an idempotency key, with what tells this request from another under the same key.
@@ -47,8 +65,17 @@ impl Options {
             hash.finalize().into()
         };
         let idempotency = self.idempotency_key.as_ref().map(|key| (key.clone(), fingerprint()));
-        By { caller: caller.key, idempotency }
+        By { caller: caller.key, idempotency, depth: self.depth }
     }
+}
+
+fn depth_of(text: &str) -> Result<u32, Fault> {
+    // `parse` alone would take "+1", too.
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten().ok_or_else(|| {
+        let message = "Link-Depth is a whole number: how many links this write follows from";
+        Fault::new("link-depth", "type", message)
+    })
 }
 
 fn idempotency_key(headers: &HeaderMap, faults: &mut Faults) -> Option<String> {
@@ -60,27 +87,11 @@ fn idempotency_key(headers: &HeaderMap, faults: &mut Faults) -> Option<String> {
     Some(key.to_owned())
 }
 
-/// The version in an `If-Match`: `"3"`, as an ETag has it, or `3`. `*` is any version, so it asks for none.
-fn version(tag: &str) -> Result<Option<u64>, Fault> {
-    if tag == "*" {
-        return Ok(None);
-    }
-    let digits = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(tag);
-    read_version(digits).map(Some).ok_or_else(|| {
-        let message = "If-Match is one version, as the ETag of an answer has it: \"3\"";
-        Fault::new("if-match", "type", message)
-    })
-}
-
-fn read_version(digits: &str) -> Option<u64> {
-    // `parse` alone would take "+3", too.
-    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use axum::extract::FromRequestParts;
     use http::{HeaderName, HeaderValue};
 
     fn headers(given: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -91,54 +102,53 @@ mod tests {
         headers
     }
 
+    fn query(text: &str) -> QueryText {
+        let request = http::Request::builder().uri(format!("/?{text}")).body(()).unwrap();
+        let mut parts = request.into_parts().0;
+        futures::executor::block_on(QueryText::from_request_parts(&mut parts, &())).unwrap()
+    }
+
     fn told(faults: &Faults) -> Vec<(&str, &str)> {
         faults.0.iter().map(|f| (f.path.as_str(), f.code)).collect()
     }
 
     #[test]
-    fn a_version_is_read_exactly_or_refused() {
-        let check = |tag: &str, expect: Result<Option<u64>, &[(&str, &str)]>| {
-            let (options, faults) = Options::of_change(&headers(&[("if-match", tag.as_bytes())]));
-            match expect {
-                Ok(version) => assert_eq!((options.if_match, told(&faults)), (version, vec![]), "{tag}"),
-                Err(expect) => assert_eq!((options.if_match, &told(&faults)[..]), (None, expect), "{tag}"),
-            }
+    fn headers_and_parameters_that_are_wrong_are_named_together() {
+        let check = |given: &[(&'static str, &[u8])], asked: &str, expect: &[(&str, &str)]| {
+            let (_, faults) = Options::of_change(&headers(given), query(asked));
+            assert_eq!(told(&faults), expect, "{asked}");
         };
-        check("\"3\"", Ok(Some(3)));
-        check("3", Ok(Some(3)));
-        check(" 18446744073709551615 ", Ok(Some(u64::MAX)));
-        check("*", Ok(None));
-        for wrong in [
-            "",
-            "\"\"",
-            "\"3",
-            "3\"",
-            "W/\"3\"",
-            "\"1\", \"2\"",
-            "+3",
-            "-3",
-            "3.0",
-            "x",
-            "18446744073709551616",
-        ] {
-            check(wrong, Err(&[("if-match", "type")]));
+        check(
+            &[("idempotency-key", b"a"), ("idempotency-key", b"b"), ("if-match", b"soon")],
+            "wait=processed&more=1",
+            &[
+                ("idempotency-key", "repeated"),
+                ("wait", "value"),
+                ("more", "unknown-parameter"),
+                ("if-match", "type"),
+            ],
+        );
+        check(&[("idempotency-key", b"")], "", &[("idempotency-key", "length")]);
+        for wrong in [&b"-1"[..], b"+1", b"", b"1.0", b"99999999999"] {
+            check(&[("link-depth", wrong)], "", &[("link-depth", "type")]);
         }
-    }
-
-    #[test]
-    fn headers_that_are_wrong_are_named_together() {
-        let (_, faults) = Options::of_change(&headers(&[
-            ("idempotency-key", b"a"),
-            ("idempotency-key", b"b"),
-            ("if-match", b"soon"),
-        ]));
-        assert_eq!(told(&faults), [("idempotency-key", "repeated"), ("if-match", "type")]);
-        let (_, faults) = Options::of_change(&headers(&[("idempotency-key", b"")]));
-        assert_eq!(told(&faults), [("idempotency-key", "length")]);
         let (_, faults) = Options::without_version(
             &headers(&[("if-match", b"3"), ("idempotency-key", &[b'a'; 256])]),
+            query("wait"),
             "no",
         );
         assert_eq!(told(&faults), [("idempotency-key", "length"), ("if-match", "not-here")]);
+    }
+
+    #[test]
+    fn a_write_is_told_to_wait_and_how_deep_it_is() {
+        let (options, faults) = Options::of_change(
+            &headers(&[("link-depth", b"3"), ("if-match", b"7")]),
+            query("wait=published"),
+        );
+        assert_eq!(told(&faults), []);
+        assert_eq!((options.waits, options.depth, options.if_match), (true, 3, Some(7)));
+        let (options, _) = Options::of_change(&headers(&[]), query(""));
+        assert_eq!(options, Options::default());
     }
 }

@@ -1,8 +1,10 @@
 use api::{Keys, Tables};
 use axum::Router;
 use bootstrap::{Aws, ConfigError, Environment};
+use delivery::{CourierParts, Writer};
 use domain::Clock;
-use zstorage::{Catalog, DataKeys, Records, SealError, Sealer};
+use queue::{Queues, SqsConfig};
+use zstorage::{Catalog, DataKeys, Outbox, Records, SealError, Sealer};
 
 use crate::{WriteState, router};
 
@@ -12,7 +14,7 @@ pub enum StartError {
     /// The environment is not complete.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The keys of tables could not be opened.
+    /// The keys of tables, or credentials of queues, could not be opened.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -22,15 +24,23 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let mut reader = environment.reader();
     let aws = Aws::read(&mut reader);
     let (catalog, records) = (reader.required("CATALOG_TABLE"), reader.required("RECORDS_TABLE"));
+    let outbox = reader.required("OUTBOX_TABLE");
     let sealing = reader.sealing();
     reader.finish()?;
     let clock = Clock::system();
     let dynamodb = aws.dynamodb();
     let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
     let catalog = Catalog::new(dynamodb.clone(), catalog, clock.clone());
-    let state = WriteState {
-        tables: Tables::new(catalog.clone(), DataKeys::new(sealer)),
-        records: Records::new(dynamodb, records, clock.clone()),
-    };
+    let outbox = Outbox::new(dynamodb.clone(), outbox, clock.clone());
+    let writer = Writer::new(CourierParts {
+        records: Records::new(dynamodb, records, outbox.clone(), clock.clone()),
+        outbox,
+        catalog: catalog.clone(),
+        // Most tables have no strict link, so nothing is opened before the first message.
+        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        sealer: sealer.clone(),
+        clock: clock.clone(),
+    });
+    let state = WriteState { tables: Tables::new(catalog.clone(), DataKeys::new(sealer)), writer };
     Ok(api::serve(router(state), Keys::new(catalog, clock)))
 }

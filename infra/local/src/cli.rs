@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bootstrap::{Environment, init_tracing};
 use clap::{Parser, Subcommand};
@@ -20,6 +21,9 @@ use crate::stack::{self, Leaving, Stack};
 
 /// A label of a key has at most this many characters, as in the API.
 const MAX_LABEL: usize = 200;
+
+/// How often the outbox is swept, as in the template.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Tables, queues and Lua workers on this machine.
 ///
@@ -157,7 +161,7 @@ enum KeyCommand {
         label: String,
 
         /// What it may do, repeatable: *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *),
-        /// dead-letter:read, package:read:NAME, package:write:NAME, key:read, key:write
+        /// dead-letter:read, dead-letter:write, package:read:NAME, package:write:NAME, key:read, key:write
         #[arg(long = "scope", value_name = "SCOPE", default_value = "*")]
         scopes: Vec<Scope>,
     },
@@ -225,6 +229,7 @@ fn serve(args: HouseArgs) -> Result<(), Box<dyn Error>> {
         samples: !args.no_samples,
         durability: if args.fast { Durability::Fast } else { Durability::Safe },
         clock: Clock::system(),
+        sweep_every: SWEEP_EVERY,
     };
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {

@@ -14,6 +14,7 @@ mod problem;
 mod record;
 mod serve;
 mod tables;
+mod version;
 
 pub use body::{Body, JsonObject, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES, answer_bytes};
 pub use caller::Caller;
@@ -22,9 +23,10 @@ pub use header::header;
 pub use keys::Keys;
 pub use path::{PathText, PathTexts, QueryText};
 pub use problem::{Kind, Problem};
-pub use record::{etag, record_document};
+pub use record::record_document;
 pub use serve::serve;
 pub use tables::{TableScope, Tables};
+pub use version::{IfMatch, etag};
 
 /// Every path of the API begins with it.
 pub const BASE: &str = "/api/v1/zstorage";

@@ -1,5 +1,4 @@
 use domain::{Clear, FieldId, Names, Record, Scope, TableSchema};
-use http::HeaderValue;
 use serde_json::{Map, Value, json};
 
 use crate::Caller;
@@ -26,9 +25,4 @@ pub fn record_document(
     .map(|(key, value)| (key.to_owned(), value))
     .into_iter()
     .collect()
-}
-
-/// A record's version as its entity tag: `"3"`.
-pub fn etag(version: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotation marks are visible ASCII")
 }

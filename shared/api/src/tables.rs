@@ -65,6 +65,6 @@ impl Tables {
             tracing::error!(error.message = domain::causes(&error), table.name = %schema.table().api_name, "The data key of a table could not be opened.");
             Problem::new(Kind::Unavailable, "the key of this table cannot be opened now; try again").retry_after(5)
         })?;
-        Ok(OpenTable { schema, keys })
+        Ok(OpenTable { schema, keys, queues: Arc::default() })
     }
 }

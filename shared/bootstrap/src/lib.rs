@@ -7,8 +7,10 @@ mod aws;
 mod ending;
 mod environment;
 mod log;
+mod metrics;
 
 pub use aws::{Aws, Endpoints};
 pub use ending::exit_code;
 pub use environment::{ConfigError, Environment, Reader, Sealing};
 pub use log::{LogError, init_tracing};
+pub use metrics::{Metric, Metrics};

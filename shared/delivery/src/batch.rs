@@ -6,6 +6,7 @@ use futures::StreamExt;
 use futures::stream;
 use queue::{Outgoing, SendError};
 use tokio::time::{Instant, timeout};
+use zstorage::StoreError;
 
 use crate::publisher::{ADMIT_WITHIN, BEGIN_WITHIN, Errand};
 use crate::{NewMessage, PublishError, Published, Publisher, Undelivered};
@@ -14,10 +15,13 @@ use crate::{NewMessage, PublishError, Published, Publisher, Undelivered};
 const AT_ONCE: usize = 16;
 
 /// All chunks of a batch are sent within this time; `send_all` itself begins none after 9 s.
-const SEND_WITHIN: Duration = Duration::from_secs(13);
+const SEND_WITHIN: Duration = Duration::from_secs(11);
+
+/// What is for later dates is kept within this time, before anything is sent.
+const SCHEDULE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What became of the batch is written down within this time after the send.
-const SETTLE_WITHIN: Duration = Duration::from_secs(4);
+const SETTLE_WITHIN: Duration = Duration::from_secs(3);
 
 /// An idempotency key is held by a batch this long, seconds.
 const IN_PROGRESS_SECS: u32 = 30;
@@ -26,7 +30,11 @@ const IN_PROGRESS_SECS: u32 = 30;
 // became of the messages would never be written down), and no key is free before it.
 const _: () = {
     let begin_secs = 100_usize.div_ceil(AT_ONCE) as u64 * BEGIN_WITHIN.as_secs();
-    let all_secs = ADMIT_WITHIN.as_secs() + begin_secs + SEND_WITHIN.as_secs() + SETTLE_WITHIN.as_secs();
+    let all_secs = ADMIT_WITHIN.as_secs()
+        + begin_secs
+        + SCHEDULE_WITHIN.as_secs()
+        + SEND_WITHIN.as_secs()
+        + SETTLE_WITHIN.as_secs();
     assert!(all_secs < 27 && all_secs < IN_PROGRESS_SECS as u64);
 };
 
@@ -75,6 +83,7 @@ impl Publisher {
             errands.push((at, self.errand(caller, queue, message, IN_PROGRESS_SECS)));
         }
         let errands = self.begin_all(errands, &mut answers).await;
+        let errands = self.schedule_all(errands, &mut answers).await;
         let sent = self.send_errands(place, &errands).await;
         let by = Instant::now() + SETTLE_WITHIN;
         // The futures are made first: a stream that makes them as it goes is not `Send` for the compiler.
@@ -118,6 +127,26 @@ impl Publisher {
         going_on
     }
 
+    /// Keeps what is for a later date; the others go on.
+    async fn schedule_all<'q>(
+        &self,
+        errands: Vec<(usize, Errand<'q>)>,
+        answers: &mut [Option<Answer>],
+    ) -> Vec<(usize, Errand<'q>)> {
+        let by = Instant::now() + SCHEDULE_WITHIN;
+        let (later, now): (Vec<_>, Vec<_>) =
+            errands.into_iter().partition(|(_, errand)| self.later(errand).is_some());
+        let scheduling: Vec<_> = later
+            .iter()
+            .filter_map(|(at, errand)| Some((at, errand, self.later(errand)?)))
+            .map(|(at, errand, date)| async move { (*at, self.schedule(errand, date, by).await) })
+            .collect();
+        for (at, answer) in stream::iter(scheduling).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
+            answers[at] = Some(answer);
+        }
+        now
+    }
+
     async fn send_errands(
         &self,
         place: Option<Result<queue::Place, String>>,
@@ -146,6 +175,10 @@ fn repeat(first: Option<&Answer>) -> Answer {
         Some(Err(PublishError::InFlight { retry_after_secs })) => {
             Err(PublishError::InFlight { retry_after_secs: *retry_after_secs })
         }
+        Some(Err(PublishError::Unscheduled { message_id, .. })) => Err(PublishError::Unscheduled {
+            message_id: *message_id,
+            source: StoreError::Busy { operation: "schedule a message" },
+        }),
         Some(Err(_)) | None => Err(PublishError::Undelivered(Undelivered {
             letter: None,
             outcome_unknown: false,

@@ -1,4 +1,5 @@
-use domain::Faults;
+use domain::{Faults, MessageId};
+use queue::SendError;
 use zstorage::{MessagesError, StoreError};
 
 /// Why a message was not published.
@@ -30,6 +31,16 @@ pub enum PublishError {
     /// It did not reach its queue, or nobody knows.
     #[error(transparent)]
     Undelivered(#[from] Undelivered),
+    /// It is for a later date and could not be noted. Under the same idempotency key the same call goes on where it was cut off;
+    /// without one the message may have been noted all the same.
+    #[error("the message could not be noted for its date")]
+    Unscheduled {
+        /// The message's id.
+        message_id: MessageId,
+        /// What the store says.
+        #[source]
+        source: StoreError,
+    },
     /// The idempotency key could not be noted, so nothing was sent.
     #[error("the idempotency key could not be noted, so nothing was sent")]
     Storage(#[source] MessagesError),
@@ -50,4 +61,15 @@ pub struct Undelivered {
 /// What the store is said to have done when it did not answer in the time there was.
 pub(crate) fn too_slow(operation: &'static str) -> MessagesError {
     MessagesError::Store(StoreError::Busy { operation })
+}
+
+/// What a caller is told: the kind of failure and the engine's code. The engine's own words may name accounts and roles.
+pub(crate) fn told(error: &SendError) -> String {
+    match error {
+        SendError::Refused { code, .. } => format!("the queue's engine refused it ({code})"),
+        SendError::Unreachable { .. } => "the queue's engine could not be reached".to_owned(),
+        SendError::Unanswered { .. } => {
+            "the queue's engine did not answer; it may have taken the message".to_owned()
+        }
+    }
 }

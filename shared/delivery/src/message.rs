@@ -1,4 +1,5 @@
 use domain::{Faults, MessageId, Payload, Queue, QueueId, QueueState};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::PublishError;
@@ -24,23 +25,28 @@ pub struct Options {
     pub ordering_key: Option<String>,
     /// On a standard queue: held back this long, seconds, at most [`MAX_DELAY_SECS`].
     pub deliver_after_secs: Option<u32>,
+    /// On any queue: kept back until this date. One that is past asks for nothing.
+    pub deliver_at: Option<Timestamp>,
 }
 
-/// A message that is on its queue.
+/// A message that is on its queue, or kept for its date.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// Ours.
     pub message_id: MessageId,
-    /// The engine's.
-    pub sqs_id: String,
+    /// The engine's; a message that is kept for its date has none yet.
+    pub sqs_id: Option<String>,
     /// Where it is.
     pub queue_id: QueueId,
+    /// The date it is kept for; `None` = it is on its queue.
+    pub deliver_at: Option<Timestamp>,
     /// Whether this answer was given before, under the same idempotency key.
     pub replayed: bool,
 }
 
 impl Options {
-    /// What is wrong with them, for `queue`; paths are `idempotency-key`, `ordering-key`, `deliver-after`.
+    /// What is wrong with them, for `queue`; paths are `idempotency-key`, `ordering-key`, `deliver-after`,
+    /// `deliver-at`.
     pub fn faults(&self, queue: &Queue) -> Faults {
         let mut faults = Faults::none();
         if let Some(key) = &self.idempotency_key
@@ -70,7 +76,7 @@ impl Options {
             Some(_) if queue.fifo => faults.add(
                 "deliver-after",
                 "not-on-fifo",
-                "a FIFO queue holds no single message back; publish it when it is due, or use a standard queue",
+                "a FIFO queue holds no single message back; say deliver-at, or use a standard queue",
             ),
             Some(secs) if secs > MAX_DELAY_SECS => {
                 let message = format!("a message is held back 0 to {MAX_DELAY_SECS} seconds");
@@ -78,13 +84,17 @@ impl Options {
             }
             Some(_) => {}
         }
+        if self.deliver_after_secs.is_some() && self.deliver_at.is_some() {
+            let message = "a message is held back for some seconds or until a date, not both";
+            faults.add("deliver-at", "not-with-deliver-after", message);
+        }
         faults
     }
 }
 
 impl NewMessage {
     /// What tells this message from another under the same idempotency key: body and options.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+    pub fn fingerprint(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         // Lengths first, so that nothing moves from one part to the next unseen.
         for part in [self.payload.as_str(), self.options.ordering_key.as_deref().unwrap_or_default()] {
@@ -92,6 +102,10 @@ impl NewMessage {
             hash.update(part);
         }
         hash.update(self.options.deliver_after_secs.unwrap_or(0).to_be_bytes());
+        // Only where there is one: rows of messages without are older than dates.
+        if let Some(date) = self.options.deliver_at {
+            hash.update(date.as_nanosecond().to_be_bytes());
+        }
         hash.finalize().into()
     }
 }
@@ -115,13 +129,17 @@ mod tests {
             idempotency_key: None,
             ordering_key: ordering_key.map(str::to_owned),
             deliver_after_secs: delay,
+            deliver_at: None,
         };
         NewMessage { payload: Payload::parse(body.as_bytes(), 1000).unwrap(), options }
     }
 
     #[test]
     fn messages_that_differ_in_anything_differ_in_their_fingerprint() {
+        let mut dated = message("1", None, None);
+        dated.options.deliver_at = Some(Timestamp::UNIX_EPOCH);
         let all = [
+            dated,
             message("1", None, None),
             message("2", None, None),
             message("1 ", None, None),
@@ -133,6 +151,6 @@ mod tests {
         let prints: std::collections::HashSet<[u8; 32]> = all.iter().map(NewMessage::fingerprint).collect();
         assert_eq!(prints.len(), all.len());
         // No delay and a delay of nothing ask for the same.
-        assert_eq!(all[0].fingerprint(), message("1", None, Some(0)).fingerprint());
+        assert_eq!(all[1].fingerprint(), message("1", None, Some(0)).fingerprint());
     }
 }

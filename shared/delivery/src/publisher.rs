@@ -1,15 +1,14 @@
 use std::time::Duration;
 
-use domain::{
-    Clock, DeadReason, KeyId, Letter, LetterOrigin, LetterState, MessageId, Payload, Queue, QueueId,
-};
+use domain::{Clock, DeadReason, KeyId, Letter, LetterOrigin, LetterState, MessageId, Payload, Queue};
 use queue::{Outgoing, Queues, SendError};
 use tokio::time::{Instant, timeout, timeout_at};
-use zstorage::{Begun, IdempotencyKey, Messages, MessagesError, Sealer};
+use zstorage::{Begun, IdempotencyKey, Messages, MessagesError, Outbox, Sealer};
 
 use crate::door::{Door, Doors};
-use crate::error::too_slow;
+use crate::error::{told, too_slow};
 use crate::message::in_use;
+use crate::schedule::SCHEDULED;
 use crate::{NewMessage, PublishError, Published, Undelivered};
 
 /// A caller has its answer within 5 s; this is what the steps may use of it, the last of them the keeping of a letter.
@@ -26,6 +25,7 @@ const IN_PROGRESS_SECS: u32 = 10;
 #[derive(Clone)]
 pub struct Publisher {
     pub(crate) messages: Messages,
+    pub(crate) outbox: Outbox,
     pub(crate) queues: Queues,
     pub(crate) clock: Clock,
     doors: Doors,
@@ -42,13 +42,22 @@ pub(crate) struct Errand<'q> {
     pub(crate) taken_by: MessageId,
     /// How long it may hold its idempotency key, seconds: longer than it takes.
     pub(crate) in_progress_secs: u32,
+    /// Whether an earlier try came to no end that is known.
+    pub(crate) is_resumed: bool,
 }
 
 impl Publisher {
-    /// A publisher that keeps idempotency rows and letters in `messages` and sends through `queues`.
-    pub fn new(messages: Messages, queues: Queues, sealer: Sealer, clock: Clock) -> Publisher {
+    /// A publisher that keeps idempotency rows and letters in `messages` and what is for a later date in `outbox`, and sends through
+    /// `queues`.
+    pub fn new(
+        messages: Messages,
+        outbox: Outbox,
+        queues: Queues,
+        sealer: Sealer,
+        clock: Clock,
+    ) -> Publisher {
         let doors = Doors::new(queues.clone(), sealer, clock.clone());
-        Publisher { messages, queues, clock, doors }
+        Publisher { messages, outbox, queues, clock, doors }
     }
 
     /// The largest body `queue` takes, bytes: its own limit less what travels beside a body.
@@ -57,7 +66,10 @@ impl Publisher {
     }
 
     /// Puts one message on `queue` and waits for the engine's acceptance: within 5 s, and warm and without an idempotency
-    /// key by one AWS call.
+    /// key by one AWS call. What is for a later date is kept for it instead, and the answer says so.
+    ///
+    /// # Errors
+    /// [`PublishError`].
     pub async fn publish(
         &self,
         caller: KeyId,
@@ -71,6 +83,9 @@ impl Publisher {
             && let Some(before) = self.begin(&row, &mut errand).await?
         {
             return Ok(before);
+        }
+        if let Some(date) = self.later(&errand) {
+            return self.schedule(&errand, date, start + ANSWER_BY).await;
         }
         let sent = match &door.place {
             Err(reason) => Err(SendError::Unreachable { reason: reason.clone() }),
@@ -116,7 +131,15 @@ impl Publisher {
         in_progress_secs: u32,
     ) -> Errand<'q> {
         let message_id = MessageId::new(self.clock.now(), &mut rand::rng());
-        Errand { caller, queue, message, message_id, taken_by: message_id, in_progress_secs }
+        Errand {
+            caller,
+            queue,
+            message,
+            message_id,
+            taken_by: message_id,
+            in_progress_secs,
+            is_resumed: false,
+        }
     }
 
     /// Notes the idempotency key before anything is sent. `Some` = the answer that was given before; else the errand
@@ -132,12 +155,14 @@ impl Publisher {
             timeout(BEGIN_WITHIN, begun).await.unwrap_or_else(|_elapsed| Err(too_slow("an idempotency key")));
         match begun.map_err(PublishError::Storage)? {
             Begun::New { .. } => Ok(None),
-            Begun::Resume { message_id, .. } => {
+            Begun::Resume { message_id, letter } => {
                 errand.message_id = message_id;
+                errand.is_resumed = letter.is_none();
                 Ok(None)
             }
             Begun::Accepted { message_id, engine_id } => {
-                Ok(Some(Published { message_id, sqs_id: engine_id, queue_id: row.queue, replayed: true }))
+                errand.message_id = message_id;
+                Ok(Some(Published { replayed: true, ..errand.published(engine_id) }))
             }
             Begun::OtherBody => Err(PublishError::OtherBody),
             Begun::InProgress { retry_after_secs } => Err(PublishError::InFlight { retry_after_secs }),
@@ -162,7 +187,7 @@ impl Publisher {
 
     /// The engine has the message, so the answer is yes even if the mark fails: then a retry under the same key sends the
     /// same message-id again, once the key's hold has lapsed.
-    async fn mark_accepted(&self, errand: &Errand<'_>, sqs_id: &str, by: Instant) {
+    pub(crate) async fn mark_accepted(&self, errand: &Errand<'_>, sqs_id: &str, by: Instant) {
         let Some(row) = errand.row() else { return };
         let marked = timeout_at(by, self.messages.accepted(&row, sqs_id)).await;
         if let Err(error) = marked.unwrap_or_else(|_elapsed| Err(too_slow("the mark of an accepted message")))
@@ -200,12 +225,7 @@ impl Publisher {
                 // This try was so slow that another one under the same key and id got through meanwhile: what that one
                 // was told holds for this one, too.
                 Ok(Ok(Begun::Accepted { message_id, engine_id })) => {
-                    return Ok(Published {
-                        message_id,
-                        sqs_id: engine_id,
-                        queue_id: queue.id,
-                        replayed: true,
-                    });
+                    return Ok(Published { message_id, replayed: true, ..errand.published(engine_id) });
                 }
                 // Or is at it now: how that one ends is how the message ends.
                 Ok(Ok(Begun::InProgress { retry_after_secs })) => {
@@ -230,17 +250,6 @@ impl Publisher {
     }
 }
 
-/// What a caller is told: the kind of failure and the engine's code. The engine's own words may name accounts and roles.
-fn told(error: &SendError) -> String {
-    match error {
-        SendError::Refused { code, .. } => format!("the queue's engine refused it ({code})"),
-        SendError::Unreachable { .. } => "the queue's engine could not be reached".to_owned(),
-        SendError::Unanswered { .. } => {
-            "the queue's engine did not answer; it may have taken the message".to_owned()
-        }
-    }
-}
-
 impl Errand<'_> {
     pub(crate) fn row(&self) -> Option<IdempotencyKey> {
         let key = self.message.options.idempotency_key.clone()?;
@@ -254,15 +263,21 @@ impl Errand<'_> {
             body: self.message.payload.as_str().to_owned(),
             ordering_key: self.message.options.ordering_key.clone(),
             delay_secs: self.message.options.deliver_after_secs.unwrap_or(0),
+            attributes: Vec::new(),
         }
     }
 
-    fn published(&self, sqs_id: String) -> Published {
-        Published { message_id: self.message_id, sqs_id, queue_id: self.queue_id(), replayed: false }
-    }
-
-    fn queue_id(&self) -> QueueId {
-        self.queue.id
+    /// The answer, once the engine has the message under this id, or the outbox under [`SCHEDULED`].
+    pub(crate) fn published(&self, engine_id: String) -> Published {
+        let deliver_at = self.message.options.deliver_at.filter(|_| engine_id == SCHEDULED);
+        let sqs_id = Some(engine_id).filter(|_| deliver_at.is_none());
+        Published {
+            message_id: self.message_id,
+            sqs_id,
+            queue_id: self.queue.id,
+            deliver_at,
+            replayed: false,
+        }
     }
 
     fn letter(&self, error: &SendError, died_at: jiff::Timestamp) -> Letter {

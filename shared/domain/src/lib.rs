@@ -73,5 +73,8 @@ pub use table::{
     TablePage, TableState, TextRules,
 };
 pub use table_name::{ApiName, TablePrefix};
-pub use table_schema::{Clear, TableSchema, fold};
+pub use table_schema::{
+    Clear, LinkAnswer, LinkMessage, MAX_LINK_HOLES, MAX_ORDERING_KEY_BYTES, MAX_TEMPLATE_BYTES, RecordWrite,
+    Silence, TableSchema, fold, moment,
+};
 pub use text::{ascii_json, forbidden_character};

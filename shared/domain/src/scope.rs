@@ -17,6 +17,8 @@ pub enum Scope {
     QueueWrite(Names<QueueName>),
     /// `dead-letter:read`: see dead letters, their payloads and logs.
     DeadLetterRead,
+    /// `dead-letter:write`: send again what was given up, or discard it.
+    DeadLetterWrite,
     /// `package:read:NAME` or `package:read:*`: see a package, its releases and their files, never its secrets.
     PackageRead(Names<PackageName>),
     /// `package:write:NAME` or `package:write:*`: release a package, choose its active release, set its secrets, delete it.
@@ -56,7 +58,7 @@ pub enum Names<N> {
 /// A text that is not a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is not a scope: say *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *), dead-letter:read, package:read:NAME, package:write:NAME, table:read:NAME, table:write:NAME, record:read:NAME, record:write:NAME, record:clear:NAME, page:read, page:write, job:read, key:read or key:write"
+    "'{0}' is not a scope: say *, queue:publish:NAME, queue:read:NAME, queue:write:NAME (NAME or *), dead-letter:read, dead-letter:write, package:read:NAME, package:write:NAME, table:read:NAME, table:write:NAME, record:read:NAME, record:write:NAME, record:clear:NAME, page:read, page:write, job:read, key:read or key:write"
 )]
 pub struct ScopeError(String);
 
@@ -143,6 +145,7 @@ impl fmt::Display for Scope {
             Scope::QueueRead(names) => write!(f, "queue:read:{names}"),
             Scope::QueueWrite(names) => write!(f, "queue:write:{names}"),
             Scope::DeadLetterRead => f.write_str("dead-letter:read"),
+            Scope::DeadLetterWrite => f.write_str("dead-letter:write"),
             Scope::PackageRead(names) => write!(f, "package:read:{names}"),
             Scope::PackageWrite(names) => write!(f, "package:write:{names}"),
             Scope::TableRead(names) => write!(f, "table:read:{names}"),
@@ -182,6 +185,7 @@ impl FromStr for Scope {
             ["queue", "read", name] => names(name).map(Scope::QueueRead),
             ["queue", "write", name] => names(name).map(Scope::QueueWrite),
             ["dead-letter", "read"] => Ok(Scope::DeadLetterRead),
+            ["dead-letter", "write"] => Ok(Scope::DeadLetterWrite),
             ["package", "read", name] => packages(name).map(Scope::PackageRead),
             ["package", "write", name] => packages(name).map(Scope::PackageWrite),
             ["table", "read", name] => tables(name).map(Scope::TableRead),
@@ -268,6 +272,9 @@ mod tests {
         check("record:read:Student", "record:read:Teacher", false);
         check("record:read:*", "record:clear:Student", false);
         check("record:write:*", "record:read:Student", false);
+        check("dead-letter:write", "dead-letter:write", true);
+        check("dead-letter:write", "dead-letter:read", false);
+        check("dead-letter:read", "dead-letter:write", false);
         check("page:write", "page:read", false);
         check("job:read", "job:read", true);
         check("key:write", "key:read", false);
@@ -288,6 +295,7 @@ mod tests {
             "table:read:a-b",
             "record:clear",
             "page:read:a",
+            "dead-letter:write:a",
             "KEY:READ",
             "**",
         ] {

@@ -71,6 +71,7 @@ impl Handling {
             // On a standard queue a group would mean something else (fair queues).
             ordering_key: received.group.clone().filter(|_| fifo),
             delay_secs: 0,
+            attributes: Vec::new(),
         };
         let place = Place { queue: dead.clone(), credentials: None, fifo };
         self.parts.queues.send(&place, &outgoing).await?;

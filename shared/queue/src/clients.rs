@@ -183,7 +183,8 @@ impl Clients {
     }
 }
 
-fn fingerprint(credentials: &Credentials) -> [u8; 32] {
+/// A hash to know the same credentials by, without keeping them.
+pub(crate) fn fingerprint(credentials: &Credentials) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [credentials.username.expose(), credentials.password.expose()] {
         hash.update(part.len().to_be_bytes());

@@ -38,6 +38,25 @@ impl SendError {
         matches!(self, SendError::Unanswered { .. })
     }
 
+    /// Whether it was refused for what it is, body or attributes: another message may well be taken.
+    pub fn is_of_the_message(&self) -> bool {
+        let SendError::Refused { code, .. } = self else { return false };
+        let code = code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code);
+        matches!(
+            code,
+            "InvalidMessageContents"
+                | "InvalidParameterValue"
+                | "InvalidAttributeValue"
+                | "MissingParameter"
+                | "BatchRequestTooLong"
+        )
+    }
+
+    /// Whether the queue said that it takes no more just now: the same message may be taken in a while.
+    pub fn is_throttle(&self) -> bool {
+        matches!(self, SendError::Refused { code, .. } if is_throttle(code))
+    }
+
     /// What is known after `self` and then `later` happened to the same message.
     pub(crate) fn then(self, later: SendError) -> SendError {
         match (self, later) {

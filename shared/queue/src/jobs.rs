@@ -27,6 +27,7 @@ impl JobsQueue {
             body: body(job, slice),
             ordering_key: None,
             delay_secs,
+            attributes: Vec::new(),
         };
         self.queues.send(&self.place, &message).await.map(|_| ())
     }

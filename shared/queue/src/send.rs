@@ -4,19 +4,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{BatchResultErrorEntry, MessageAttributeValue, SendMessageBatchRequestEntry};
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
+use aws_sdk_sqs::types::BatchResultErrorEntry;
+use aws_smithy_runtime_api::http::Response;
 use domain::{Credentials, SqsQueue};
 use futures::StreamExt;
 use tokio::time::{Instant, sleep};
 
 use crate::chunks::{Weight, plan};
 use crate::error::Failed;
+use crate::outgoing::{Accepted, Outgoing};
 use crate::{Queues, SendError};
 
 /// The pause before the second and last attempt.
 const PAUSE: Duration = Duration::from_millis(80);
 
 const ATTEMPTS: usize = 2;
+
+/// The one attempt of a message that has no second: longer than each of two.
+const ONLY_ATTEMPT: Duration = Duration::from_millis(3600);
 
 /// Chunks on their way at once to a queue that keeps no order.
 const CHUNKS_AT_ONCE: usize = 4;
@@ -41,85 +49,6 @@ impl fmt::Debug for Place {
     }
 }
 
-/// A message to send. Beside the body travel `message-id` and `round` as message attributes; to a FIFO queue also
-/// the deduplication id `message-id#round` and the group: the ordering key, or else the message id.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Our id of it, or that of whoever put it on a queue.
-    pub message_id: String,
-    /// How often it was redriven before.
-    pub round: u32,
-    /// The body, byte for byte.
-    pub body: String,
-    /// The key within which a FIFO queue keeps order. A standard queue ignores it here.
-    pub ordering_key: Option<String>,
-    /// Seconds until it becomes visible, at most 900. FIFO queues have no such thing, and it is left out.
-    pub delay_secs: u32,
-}
-
-impl fmt::Debug for Outgoing {
-    /// Without the body: that is for its reader alone.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
-            .field("message_id", &self.message_id)
-            .field("round", &self.round)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What the engine said when it took a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// SQS's own id of the message.
-    pub sqs_id: String,
-}
-
-impl Outgoing {
-    fn attributes(&self) -> [(&'static str, &'static str, String); 2] {
-        [("message-id", "String", self.message_id.clone()), ("round", "Number", self.round.to_string())]
-    }
-
-    /// What SQS counts of it: body, and names, types and values of its attributes, bytes.
-    fn bytes(&self) -> usize {
-        let attributes = self.attributes();
-        self.body.len()
-            + attributes
-                .iter()
-                .map(|(name, kind, value)| name.len() + kind.len() + value.len())
-                .sum::<usize>()
-    }
-
-    fn group(&self, to: &Place) -> Option<String> {
-        to.fifo.then(|| self.ordering_key.clone().unwrap_or_else(|| self.message_id.clone()))
-    }
-
-    fn deduplication_id(&self, to: &Place) -> Option<String> {
-        to.fifo.then(|| format!("{}#{}", self.message_id, self.round))
-    }
-
-    fn delay(&self, to: &Place) -> Option<i32> {
-        // Without one the queue's own default would hold, and a caller who asked for none got it.
-        (!to.fifo && self.delay_secs > 0).then(|| i32::try_from(self.delay_secs).unwrap_or(i32::MAX))
-    }
-
-    fn entry(&self, id: usize, to: &Place) -> SendMessageBatchRequestEntry {
-        let mut entry = SendMessageBatchRequestEntry::builder()
-            .id(id.to_string())
-            .message_body(&self.body)
-            .set_delay_seconds(self.delay(to))
-            .set_message_group_id(self.group(to))
-            .set_message_deduplication_id(self.deduplication_id(to));
-        for (name, kind, value) in self.attributes() {
-            entry = entry.message_attributes(name, attribute(kind, value));
-        }
-        entry.build().expect("id and body are set")
-    }
-}
-
-fn attribute(kind: &str, value: String) -> MessageAttributeValue {
-    MessageAttributeValue::builder().data_type(kind).string_value(value).build().expect("the type is set")
-}
-
 impl Queues {
     /// Sends one message: one HTTP request, and a second one if the first was throttled or did not come through. Takes
     /// 3.5 s at most.
@@ -128,25 +57,13 @@ impl Queues {
     /// [`SendError`] says whether the message may be on the queue all the same.
     pub async fn send(&self, to: &Place, message: &Outgoing) -> Result<Accepted, SendError> {
         let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
-        let mut call = client
-            .send_message()
-            .queue_url(self.url(&to.queue))
-            .message_body(&message.body)
-            .set_delay_seconds(message.delay(to))
-            .set_message_group_id(message.group(to))
-            .set_message_deduplication_id(message.deduplication_id(to));
-        for (name, kind, value) in message.attributes() {
-            call = call.message_attributes(name, attribute(kind, value));
-        }
+        let call = message.fill(client.send_message().queue_url(self.url(&to.queue)), to);
         let mut before: Option<SendError> = None;
         let mut attempt = 1;
         loop {
-            let failed = match call.clone().send().await {
-                Ok(answer) => match answer.message_id {
-                    Some(sqs_id) => return Ok(Accepted { sqs_id }),
-                    None => Failed::unanswered("the answer names no message"),
-                },
-                Err(error) => Failed::from_call(&error),
+            let failed = match told(call.clone().send().await) {
+                Ok(accepted) => return Ok(accepted),
+                Err(failed) => failed,
             };
             let known = match before {
                 Some(before) => before.then(failed.error),
@@ -159,6 +76,19 @@ impl Queues {
             attempt += 1;
             sleep(PAUSE).await;
         }
+    }
+
+    /// Sends one message by one HTTP request and no second, whatever comes of it: for who must know what became of that one.
+    /// Takes 3.6 s at most.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether the message may be on the queue all the same.
+    pub async fn send_once(&self, to: &Place, message: &Outgoing) -> Result<Accepted, SendError> {
+        let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
+        let call = message.fill(client.send_message().queue_url(self.url(&to.queue)), to);
+        let patient = TimeoutConfig::builder().operation_attempt_timeout(ONLY_ATTEMPT).build();
+        let patient = aws_sdk_sqs::config::Builder::new().timeout_config(patient);
+        told(call.customize().config_override(patient).send().await).map_err(|failed| failed.error)
     }
 
     /// Sends many messages in as few calls as their number, weight and order allow; one result per message, in order.
@@ -225,6 +155,18 @@ impl Queues {
             }
         }
         results.into_iter().map(|result| result.expect("every message is in one chunk")).collect()
+    }
+}
+
+/// What the answer to one message says.
+fn told(answer: Result<SendMessageOutput, SdkError<SendMessageError, Response>>) -> Result<Accepted, Failed> {
+    match answer {
+        Ok(answer) => {
+            let sqs_id =
+                answer.message_id.ok_or_else(|| Failed::unanswered("the answer names no message"))?;
+            Ok(Accepted { sqs_id })
+        }
+        Err(error) => Err(Failed::from_call(&error)),
     }
 }
 

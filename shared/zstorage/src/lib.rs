@@ -9,7 +9,9 @@ mod error;
 mod item;
 mod jobs;
 mod messages;
+mod outbox;
 mod page;
+mod parts;
 mod records;
 mod seal;
 mod table;
@@ -19,11 +21,15 @@ pub use catalog::{Catalog, CatalogError, PackageError, Released};
 pub use error::StoreError;
 pub use jobs::Jobs;
 pub use messages::{Begun, IdempotencyKey, MAX_LETTER_BYTES, Messages, MessagesError};
+pub use outbox::{
+    Cancelled, Discarded, DuePage, Lag, Outbox, OutboxGroup, OutboxPlace, Redriven, Seen, entry_of_image,
+};
 pub use page::{Cursor, CursorError, Page};
 pub use records::{
-    By, Change, ChangeKind, Direction, Explain, Found, MAX_ACTIONS, MAX_ITEMS_COUNTED, MAX_ITEMS_READ,
-    MAX_LIMIT, MAX_RECORD_BYTES, MAX_SEARCH_BYTES, MAX_TRANSACTION_BYTES, MERGES, OpenTable, Query,
-    QueryError, Records, Scanned, Slice, WriteError, Written,
+    Applied, By, Change, ChangeKind, Direction, Explain, Found, HeldWrite, LinkQueue, LinkQueues,
+    MAX_ACTIONS, MAX_ITEMS_COUNTED, MAX_ITEMS_READ, MAX_LIMIT, MAX_RECORD_BYTES, MAX_SEARCH_BYTES,
+    MAX_TRANSACTION_BYTES, MERGES, OpenTable, Pending, Query, QueryError, Records, Scanned, Settled, Slice,
+    WriteError, Written,
 };
 pub use seal::{DataKey, DataKeys, KeyFile, SealError, Sealer, TableKeys};
-pub use tables::create_tables;
+pub use tables::{TableNames, create_tables};

@@ -6,6 +6,8 @@
 //! | guard | `TABLE#u#INDEX#hash of the values` | `guard` |
 //! | idempotency row | `w#KEY ID#hash of the client's key` | `row`, and `row/1` ... for what it does not hold |
 //!
+//! Messages of writes are entries of the Outbox, saved in the same transaction; what a strict write is about to do lies there, too.
+//!
 //! A table's user indexes are five secondary indexes `index-1` to `index-5` that all tables share: a record stands in one by
 //! `i1pk` = `TABLE#INDEX#BUCKET` and `i1sk`, its values as bytes that sort as they do.
 
@@ -14,9 +16,11 @@ mod build;
 mod cursor;
 mod get;
 mod guard;
+mod held;
 mod index_key;
 mod item;
 mod judged;
+mod links;
 mod plan;
 mod query;
 mod row;
@@ -31,11 +35,13 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use domain::{ApiName, Clock, Faults, KeyId, Operation, RawFields, Record, RecordId, TableSchema};
 
-use crate::StoreError;
 use crate::seal::TableKeys;
 use crate::table::Table;
+use crate::{Outbox, StoreError};
 
 pub use build::Slice;
+pub use held::{Applied, Settled};
+pub use links::{HeldWrite, LinkQueue, LinkQueues, Pending};
 pub use plan::Direction;
 pub use query::{
     Explain, Found, MAX_ITEMS_COUNTED, MAX_ITEMS_READ, MAX_LIMIT, MAX_SEARCH_BYTES, Query, QueryError,
@@ -53,6 +59,7 @@ pub const MAX_ACTIONS: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Records {
     table: Table,
+    outbox: Outbox,
     clock: Clock,
 }
 
@@ -63,6 +70,8 @@ pub struct OpenTable {
     pub schema: Arc<TableSchema>,
     /// What its encrypted text and its cursors are kept with.
     pub keys: Arc<TableKeys>,
+    /// What is known of the queues of its links. Only writes ask.
+    pub queues: Arc<LinkQueues>,
 }
 
 /// Who writes.
@@ -73,6 +82,9 @@ pub struct By {
     /// The caller's `Idempotency-Key`, of any length, and the hash of method, path and body: the same write is done once, and
     /// answered alike for 24 hours.
     pub idempotency: Option<(String, [u8; 32])>,
+    /// How many links this write follows from, one from the other: 0 = nobody's handler writes. At [`domain::MAX_LINK_DEPTH`] no
+    /// link may fire any more.
+    pub depth: u32,
 }
 
 /// One change of one record.
@@ -107,7 +119,7 @@ pub enum ChangeKind {
     },
 }
 
-/// A write that is done.
+/// A write that is done, or held.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     /// The record as this write left it; a removed one as it was.
@@ -116,6 +128,10 @@ pub struct Written {
     pub operation: Operation,
     /// Whether it was done by an earlier request with the same idempotency key.
     pub replayed: bool,
+    /// The messages that its links made of it, in the order of the links.
+    pub messages: Vec<Pending>,
+    /// Of a strict link that fired: nothing was written yet. Whoever gets this sends the message, then ends the write.
+    pub held: Option<HeldWrite>,
 }
 
 /// Why a record was not written. Nothing was changed then; with [`WriteError::Store`] that is not known for sure.
@@ -145,9 +161,9 @@ pub enum WriteError {
     /// The idempotency key came with another request before.
     #[error("this idempotency key was used for another request")]
     OtherBody,
-    /// The record, or all of a batch together, is too large.
+    /// The record, or all of a batch or of a write with its messages together, is too large.
     #[error(
-        "a record may have {MAX_RECORD_BYTES} bytes, an atomic batch {MAX_TRANSACTION_BYTES}; this has {bytes}"
+        "a record may have {MAX_RECORD_BYTES} bytes, an atomic batch or a write with its messages {MAX_TRANSACTION_BYTES}; this has {bytes}"
     )]
     TooLarge {
         /// Its size, bytes.
@@ -155,7 +171,7 @@ pub enum WriteError {
     },
     /// It is more than one transaction can do.
     #[error(
-        "this takes {actions} actions, and one transaction does {MAX_ACTIONS}: a record takes one, each of its unique values and lookups that changes one more or two"
+        "this takes {actions} actions, and one transaction does {MAX_ACTIONS}: a record takes one, each of its unique values and lookups that changes one more or two, each message one for every 300 KB"
     )]
     TooMany {
         /// What it takes.
@@ -164,6 +180,21 @@ pub enum WriteError {
     /// The table is being deleted.
     #[error("this table is being deleted")]
     Deleting,
+    /// A strict write of this record waits for its queue.
+    #[error(
+        "another request is writing this record and waits for its queue to answer; try again in a moment"
+    )]
+    Held,
+    /// The request that came with this idempotency key before waits for its queue.
+    #[error(
+        "the request with this idempotency key is still under way: its queue has not answered yet; try again in a moment"
+    )]
+    InFlight,
+    /// A strict link's queue refuses, or has not got this record's message before.
+    #[error(
+        "the queue that must take this write's message takes none now, or still lacks the record's message before; nothing was written, try again later"
+    )]
+    QueueDown,
     /// Of an atomic batch: this one could have been done, but another could not.
     #[error("not done, because another operation of the batch could not be done")]
     Undone,
@@ -176,7 +207,7 @@ impl WriteError {
     /// Whether the same request may work in a moment.
     pub fn is_retryable(&self) -> bool {
         match self {
-            WriteError::Contended => true,
+            WriteError::Contended | WriteError::Held | WriteError::InFlight | WriteError::QueueDown => true,
             WriteError::Store(error) => error.is_retryable(),
             _ => false,
         }
@@ -188,8 +219,8 @@ fn names(fields: &[ApiName]) -> String {
 }
 
 impl Records {
-    /// The records kept in `table`, as [`crate::create_tables`] makes it.
-    pub fn new(client: Client, table: String, clock: Clock) -> Records {
-        Records { table: Table { client, name: table }, clock }
+    /// The records kept in `table`, as [`crate::create_tables`] makes it; the messages of their writes in `outbox`.
+    pub fn new(client: Client, table: String, outbox: Outbox, clock: Clock) -> Records {
+        Records { table: Table { client, name: table }, outbox, clock }
     }
 }

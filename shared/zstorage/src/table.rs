@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, TransactWriteItem, Update,
+};
 use aws_sdk_dynamodb::{Client, Config};
 use rand::Rng;
 use tokio::time::{Instant, sleep};
@@ -22,6 +24,12 @@ const LONGEST_WAIT_MS: u64 = 200;
 /// is time for an answer. A call on a connection that died asleep gets a second attempt within it.
 const GET_WITHIN: Duration = Duration::from_millis(2000);
 const GET_ATTEMPT: Duration = Duration::from_millis(900);
+
+/// Keys that one call may ask for.
+const KEYS_AT_ONCE: usize = 100;
+
+/// So often what a throttled table left out of a batch is asked for again.
+pub(crate) const ASKS: u32 = 8;
 
 /// One DynamoDB table whose key is `pk` and `sk`.
 #[derive(Clone, Debug)]
@@ -42,7 +50,7 @@ pub(crate) struct Expression {
 pub(crate) enum Action {
     /// Write the whole item, if the condition holds.
     Put(Item, Option<Expression>),
-    /// Change (`update`) the item at `(pk, sk)`, if the condition holds.
+    /// Change (`update`) the item at `(pk, sk)`, if the condition holds. In this and the next an empty condition is none.
     Update { pk: String, sk: String, update: Expression, condition: Expression },
     /// Remove the item at `(pk, sk)`, if the condition holds.
     Delete { pk: String, sk: String, condition: Expression },
@@ -108,6 +116,42 @@ impl Table {
             .build();
         let call = call.customize().config_override(Config::builder().timeout_config(timeouts));
         Ok(call.send().await.map_err(|error| StoreError::from_call(operation, error))?.item)
+    }
+
+    /// The items at `keys` that are there, in no order, as they are at this moment. `only` = these attributes of them.
+    pub(crate) async fn get_all(
+        &self,
+        operation: &'static str,
+        keys: Vec<Item>,
+        only: Option<&[&str]>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let names = only.map(|only| only.iter().enumerate().map(|(at, name)| (format!("#{at}"), *name)));
+        let names: Option<HashMap<_, _>> =
+            names.map(|names| names.map(|(at, n)| (at, n.to_owned())).collect());
+        let projection = names.as_ref().map(|names| names.keys().cloned().collect::<Vec<_>>().join(", "));
+        let mut found = Vec::new();
+        for keys in keys.chunks(KEYS_AT_ONCE) {
+            let asking = KeysAndAttributes::builder()
+                .set_keys(Some(keys.to_vec()))
+                .set_projection_expression(projection.clone())
+                .set_expression_attribute_names(names.clone())
+                .consistent_read(true);
+            let mut asked = HashMap::from([(self.name.clone(), asking.build().expect("keys are set"))]);
+            for ask in 0..ASKS {
+                pause_before(ask).await;
+                let call = self.client.batch_get_item().set_request_items(Some(asked));
+                let answer = call.send().await.map_err(|error| StoreError::from_call(operation, error))?;
+                found.extend(answer.responses.unwrap_or_default().into_values().flatten());
+                asked = answer.unprocessed_keys.unwrap_or_default();
+                if asked.is_empty() {
+                    break;
+                }
+            }
+            if !asked.is_empty() {
+                return Err(StoreError::Busy { operation });
+            }
+        }
+        Ok(found)
     }
 
     /// Up to `limit` items of one partition behind sort key `after`, in the order of their sort keys, and
@@ -179,7 +223,7 @@ impl Table {
                 let put = Put::builder()
                     .table_name(&self.name)
                     .set_item(Some(item))
-                    .set_condition_expression((!condition.text.is_empty()).then_some(condition.text))
+                    .set_condition_expression(said(condition.text))
                     .set_expression_attribute_names(some(condition.names))
                     .set_expression_attribute_values(some(condition.values));
                 wire.put(put.build().expect("table and item are set"))
@@ -193,7 +237,7 @@ impl Table {
                     .table_name(&self.name)
                     .set_key(Some(key(&pk, &sk)))
                     .update_expression(update.text)
-                    .condition_expression(condition.text)
+                    .set_condition_expression(said(condition.text))
                     .set_expression_attribute_names(some(names))
                     .set_expression_attribute_values(some(values));
                 wire.update(update.build().expect("table, key and update are set"))
@@ -202,7 +246,7 @@ impl Table {
                 let delete = Delete::builder()
                     .table_name(&self.name)
                     .set_key(Some(key(&pk, &sk)))
-                    .condition_expression(condition.text)
+                    .set_condition_expression(said(condition.text))
                     .set_expression_attribute_names(some(condition.names))
                     .set_expression_attribute_values(some(condition.values));
                 wire.delete(delete.build().expect("table and key are set"))
@@ -226,11 +270,23 @@ fn some<V>(map: HashMap<String, V>) -> Option<HashMap<String, V>> {
     (!map.is_empty()).then_some(map)
 }
 
+/// An expression as the API takes it: left out rather than empty.
+fn said(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
 /// Which sort keys of a partition: from `from` on, and behind `after` if a page came before.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Range<'a> {
     pub(crate) from: &'a str,
     pub(crate) after: Option<&'a str>,
+}
+
+/// Waits before what was left out is asked for again, longer each time.
+pub(crate) async fn pause_before(ask: u32) {
+    if ask > 0 {
+        sleep(Duration::from_millis(10 << ask)).await;
+    }
 }
 
 /// Sends `call` again, after growing waits with jitter, as long as `contended` says that other writers were in

@@ -4,35 +4,51 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TableStatus,
+    TimeToLiveSpecification, TimeToLiveStatus,
 };
 use domain::MAX_INDEXES;
 use tokio::time::sleep;
 
 use crate::StoreError;
+use crate::outbox::{DUE_INCLUDES, DUE_INDEX};
 
 /// So often a new table is looked at, 200 ms apart.
 const LOOKS: usize = 300;
 
-/// Makes the tables where they are not there yet, with the time to live of Messages and Records on and the five secondary indexes
-/// of Records, and waits until they can be used. For the local runner and tests: on AWS the template makes them.
+/// What the four tables are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableNames<'n> {
+    /// Queues, tables, keys, packages.
+    pub catalog: &'n str,
+    /// Letters, idempotency rows, jobs.
+    pub messages: &'n str,
+    /// The records of all tables.
+    pub records: &'n str,
+    /// What is to be sent.
+    pub outbox: &'n str,
+}
+
+/// Makes the tables where they are not there yet, with the time to live of all but Catalog on, the five secondary indexes of
+/// Records, the index `due` and the stream of Outbox, and waits until they can be used. For the local runner and tests: on
+/// AWS the template makes them.
 ///
 /// # Errors
 /// The store's; [`StoreError::Busy`] when a table is not ready after a minute.
-pub async fn create_tables(
-    client: &Client,
-    catalog: &str,
-    messages: &str,
-    records: &str,
-) -> Result<(), StoreError> {
-    let plain = |table| keyed(client, table);
+pub async fn create_tables(client: &Client, names: TableNames<'_>) -> Result<(), StoreError> {
+    let TableNames { catalog, messages, records, outbox } = names;
     let indexed = (1..=MAX_INDEXES).fold(keyed(client, records), with_index);
-    for (table, call) in [(catalog, plain(catalog)), (messages, plain(messages)), (records, indexed)] {
+    let outbox_call = with_due(keyed(client, outbox)).stream_specification(new_images());
+    let plain = |table| keyed(client, table);
+    let calls = [plain(catalog), plain(messages), indexed, outbox_call];
+    for (table, call) in [catalog, messages, records, outbox].into_iter().zip(calls) {
         create(call).await?;
         ready(client, table).await?;
     }
-    turn_on_ttl(client, messages).await?;
-    turn_on_ttl(client, records).await
+    for table in [messages, records, outbox] {
+        turn_on_ttl(client, table).await?;
+    }
+    Ok(())
 }
 
 /// A table whose key is `pk` and `sk`.
@@ -55,6 +71,28 @@ fn with_index(call: CreateTableFluentBuilder, slot: usize) -> CreateTableFluentB
     call.global_secondary_indexes(index.build().expect("name and key are set"))
         .attribute_definitions(attribute(&pk, ScalarAttributeType::S))
         .attribute_definitions(attribute(&sk, ScalarAttributeType::B))
+}
+
+/// What the outbox is asked by time: what is to be sent, and what was given up.
+fn with_due(call: CreateTableFluentBuilder) -> CreateTableFluentBuilder {
+    let projection = Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .set_non_key_attributes(Some(DUE_INCLUDES.map(str::to_owned).to_vec()));
+    let index = GlobalSecondaryIndex::builder()
+        .index_name(DUE_INDEX)
+        .key_schema(element("due", KeyType::Hash))
+        .key_schema(element("next-attempt-at", KeyType::Range))
+        .projection(projection.build());
+    call.global_secondary_indexes(index.build().expect("name and key are set"))
+        .attribute_definitions(attribute("due", ScalarAttributeType::S))
+        .attribute_definitions(attribute("next-attempt-at", ScalarAttributeType::N))
+}
+
+/// The stream that rings when an entry is committed.
+fn new_images() -> StreamSpecification {
+    let stream =
+        StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewImage);
+    stream.build().expect("whether it is enabled is set")
 }
 
 fn element(name: &str, kind: KeyType) -> KeySchemaElement {

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use bootstrap::{Aws, Endpoints};
-use domain::{ApiName, Clock, KeyId, RawFields};
+use domain::{ApiName, Clock, KeyId, RawFields, RecordId};
 use futures::StreamExt;
 use queuelink::engines::dynamodb::Durability;
 use queuelink::{House, Options};
 use serde_json::{Value, json};
-use zstorage::{By, Catalog, DataKeys, OpenTable, Query, Records, Sealer};
+use zstorage::{By, Catalog, DataKeys, OpenTable, Outbox, Query, Records, Sealer};
 
 use crate::meter::{Bill, Meter};
 
@@ -23,13 +23,19 @@ const RECORDS: usize = 2000;
 /// So often, and the best counts.
 const ROUNDS: usize = 3;
 
+/// So often all is read in each of them: it takes a twentieth of a second.
+const READINGS: usize = 5;
+
 /// Requests under way at once.
 const AT_ONCE: usize = 8;
 
 /// Records of one page.
 const PAGE: usize = 50;
 
-/// Items that a page reads of each of four buckets, so that one call to each nearly always suffices.
+/// Records of the largest page.
+const LARGE_PAGE: usize = 200;
+
+/// Items that a page of [`PAGE`] reads of each of four buckets, so that one call to each nearly always suffices.
 const READ_OF_EACH: i32 = 21;
 
 /// The local house's tables.
@@ -80,6 +86,7 @@ impl Bench {
             samples: false,
             durability: Durability::Fast,
             clock: Clock::system(),
+            sweep_every: std::time::Duration::from_secs(60),
         })
         .await
         .expect("the house starts");
@@ -107,11 +114,12 @@ impl Bench {
         let schema =
             self.catalog.table_by_name(&name).await.expect("the store answers").expect("the table is there");
         let keys = self.keys.of(schema.table()).await.expect("the table's key opens");
-        OpenTable { schema, keys }
+        OpenTable { schema, keys, queues: Arc::default() }
     }
 
     fn records(&self, client: Client) -> Records {
-        Records::new(client, RECORDS_TABLE.to_owned(), Clock::system())
+        let outbox = Outbox::new(client.clone(), "local-Outbox".to_owned(), Clock::system());
+        Records::new(client, RECORDS_TABLE.to_owned(), outbox, Clock::system())
     }
 
     /// One row for each kind of request.
@@ -151,7 +159,7 @@ impl Bench {
     /// that what else runs on the machine meets all of them alike.
     async fn race(&self, table: &OpenTable) {
         let records = self.records(self.client.clone());
-        let mut best = [0.0_f64; 6];
+        let mut best = [0.0_f64; 8];
         for round in 0..ROUNDS {
             let put = |at: usize| async move {
                 let call =
@@ -170,19 +178,18 @@ impl Bench {
                 let records = &records;
                 async move { drop(records.create(table, &values(at), &by(None)).await.expect("a record is made")) }
             };
-            let rates = [
-                per_second(put).await,
-                per_second(transact).await,
-                per_second(create).await,
-                self.bare_pages(round).await,
-                self.bare_spread_pages(round).await,
-                pages(&records, table).await,
-            ];
-            for (best, rate) in best.iter_mut().zip(rates) {
-                *best = best.max(rate);
+            let wrote = [per_second(put).await, per_second(transact).await, per_second(create).await];
+            for _ in 0..READINGS {
+                let spread = self.bare_spread_pages(round).await;
+                let [bare, page] = self.both_pages(&records, table, PAGE).await;
+                let [large_bare, large_page] = self.both_pages(&records, table, LARGE_PAGE).await;
+                let read = [bare, spread, page, large_bare, large_page];
+                for (best, rate) in best.iter_mut().zip(wrote.into_iter().chain(read)) {
+                    *best = best.max(rate);
+                }
             }
         }
-        let [put, transact, create, bare, spread, page] = best;
+        let [put, transact, create, bare, spread, page, large_bare, large_page] = best;
         println!(
             "| {RECORDS} records, {AT_ONCE} requests at once | records per second | times the bare SDK's |"
         );
@@ -194,17 +201,29 @@ impl Bench {
         println!("| the same, a page over four partitions side by side | {spread:.0} | |");
         let (to_bare, to_spread) = (bare / page, spread / page);
         println!("| read in pages of {PAGE} from a table | {page:.0} | {to_bare:.2}, {to_spread:.2} |");
+        println!("| read in pages of {LARGE_PAGE} by the bare SDK | {large_bare:.0} | |");
+        let to_bare = large_bare / large_page;
+        println!("| read in pages of {LARGE_PAGE} from a table | {large_page:.0} | {to_bare:.2} |");
     }
 
-    /// Reads what `put` wrote in this round, one partition after the other.
-    async fn bare_pages(&self, round: usize) -> f64 {
+    /// Reads all of `table` by the bare SDK and as a table: how fast each is.
+    async fn both_pages(&self, records: &Records, table: &OpenTable, size: usize) -> [f64; 2] {
+        let (bare, bare_read) = self.bare_pages(table, size).await;
+        let (page, page_read) = pages(records, table, size).await;
+        assert_eq!(bare_read, page_read, "both read the whole table");
+        [bare, page]
+    }
+
+    /// Reads the same records of the same table as [`pages`], one partition after the other: how fast, and how many.
+    async fn bare_pages(&self, table: &OpenTable, size: usize) -> (f64, usize) {
         let (begun, mut read) = (Instant::now(), 0);
-        for bucket in 0..4 {
+        let table = table.schema.table();
+        for bucket in RecordId::buckets(table.buckets) {
             let mut next = None;
             loop {
                 let call = self.client.query().table_name(RECORDS_TABLE).key_condition_expression("pk = :pk");
-                let pk = AttributeValue::S(partition("put", round, bucket));
-                let call = call.expression_attribute_values(":pk", pk).limit(PAGE as i32);
+                let pk = AttributeValue::S(format!("{}#{bucket}", table.prefix));
+                let call = call.expression_attribute_values(":pk", pk).limit(size as i32);
                 let page = call.set_exclusive_start_key(next).send().await.expect("a page");
                 read += page.items().len();
                 next = page.last_evaluated_key;
@@ -213,10 +232,10 @@ impl Bench {
                 }
             }
         }
-        rate(read, begun)
+        (rate(read, begun), read)
     }
 
-    /// Reads it in the order of age, as a table that is spread over four partitions must: a query to each for every page,
+    /// Reads what `put` wrote in this round in the order of age, as a table that is spread over four partitions must: a query to each for every page,
     /// of which the next page reads again what was not given.
     async fn bare_spread_pages(&self, round: usize) -> f64 {
         let begun = Instant::now();
@@ -234,15 +253,15 @@ impl Bench {
     }
 }
 
-/// Reads all of a table.
-async fn pages(records: &Records, table: &OpenTable) -> f64 {
-    let (begun, mut read, mut query) = (Instant::now(), 0, first_page());
+/// Reads all of a table: how fast, and how many.
+async fn pages(records: &Records, table: &OpenTable, size: usize) -> (f64, usize) {
+    let (begun, mut read, mut query) = (Instant::now(), 0, Query { limit: size, ..Query::default() });
     loop {
         let page = records.query(table, &query).await.expect("a page");
         read += page.records.len();
         query.cursor = page.cursor;
         if query.cursor.is_none() {
-            return rate(read, begun);
+            return (rate(read, begun), read);
         }
     }
 }
@@ -265,7 +284,7 @@ fn first_page() -> Query {
 fn by(idempotency: Option<&OpenTable>) -> By {
     static CALLER: LazyLock<KeyId> = LazyLock::new(|| KeyId::new(Clock::system().now(), &mut rand::rng()));
     let key = |table: &OpenTable| (table.schema.table().api_name.to_string(), [7; 32]);
-    By { caller: *CALLER, idempotency: idempotency.map(key) }
+    By { caller: *CALLER, idempotency: idempotency.map(key), depth: 0 }
 }
 
 fn raw(values: Value) -> RawFields {

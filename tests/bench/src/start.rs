@@ -31,6 +31,7 @@ pub(crate) async fn measure(binary: &str) {
             ("CATALOG_TABLE", "catalog"),
             ("MESSAGES_TABLE", "messages"),
             ("RECORDS_TABLE", "records"),
+            ("OUTBOX_TABLE", "outbox"),
             ("JOBS_QUEUE", "bench-jobs"),
             ("WORKER_FUNCTION", "sqs-worker"),
         ])

@@ -24,6 +24,7 @@ pub(crate) async fn measure() {
         samples: false,
         durability: Durability::Fast,
         clock: domain::Clock::system(),
+        sweep_every: std::time::Duration::from_secs(60),
     })
     .await
     .expect("the house starts");

@@ -1,7 +1,6 @@
 //! The whole house in this process, and a client of it that knows no more than a user does.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use queuelink::{House, Options};
@@ -104,10 +103,11 @@ impl TestHouse {
             samples: false,
             durability: queuelink::engines::dynamodb::Durability::Fast,
             clock: domain::Clock::system(),
+            sweep_every: std::time::Duration::from_secs(60),
         };
         change(&mut options);
         let house = House::start(options).await.unwrap();
-        let sqs = sqs_client(house.sqs());
+        let sqs = super::clients::sqs(house.sqs());
         let admin_key = house.admin_key().expose().to_owned();
         TestHouse { house, data, client: super::http_client(), sqs, admin_key }
     }
@@ -296,6 +296,7 @@ impl TestHouse {
             ("CATALOG_TABLE", "local-Catalog".to_owned()),
             ("MESSAGES_TABLE", "local-Messages".to_owned()),
             ("RECORDS_TABLE", "local-Records".to_owned()),
+            ("OUTBOX_TABLE", "local-Outbox".to_owned()),
             ("JOBS_QUEUE", "local-jobs".to_owned()),
             ("KEY_FILE", key_file.display().to_string()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.house.dynamodb().to_owned()),
@@ -332,17 +333,4 @@ async fn receive(sqs: &aws_sdk_sqs::Client, url: &str) -> Vec<Message> {
     let request =
         sqs.receive_message().queue_url(url).max_number_of_messages(10).message_attribute_names("All");
     request.send().await.unwrap().messages.unwrap_or_default()
-}
-
-fn sqs_client(endpoint: &str) -> aws_sdk_sqs::Client {
-    use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig};
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build())
-        .build();
-    aws_sdk_sqs::Client::from_conf(config)
 }

@@ -1,5 +1,6 @@
 //! What the tests stand on: the house itself, its clients, and a double of the Lambda Runtime API for the real binaries.
 
+pub mod clients;
 pub mod counting;
 pub mod house;
 pub mod recorder;

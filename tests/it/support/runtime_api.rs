@@ -19,6 +19,10 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 /// What a function answered: its JSON, or its error document.
 pub type Answer = Result<Value, Value>;
 
+/// The process ended before it answered.
+#[derive(Debug)]
+pub struct Died;
+
 struct Invocation {
     id: String,
     event: Value,
@@ -44,6 +48,16 @@ pub struct Function {
 impl Function {
     /// Starts `binary` as the function `name` with nothing but `environment`.
     pub async fn start(name: &str, binary: &Path, environment: &[(&str, String)]) -> Function {
+        Function::start_with(name, binary, environment, Stdio::inherit()).await
+    }
+
+    /// As [`Function::start`]; what the process prints goes to `output`.
+    pub async fn start_with(
+        name: &str,
+        binary: &Path,
+        environment: &[(&str, String)],
+        output: Stdio,
+    ) -> Function {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (events, receiver) = mpsc::unbounded_channel();
@@ -67,23 +81,46 @@ impl Function {
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "test")
             .envs(environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
+            .stdout(output)
             .spawn()
             .unwrap_or_else(|e| panic!("{} does not start: {e}", binary.display()));
         Function { child, events, waiting, init_errors, count: 0 }
     }
 
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Hands over one event and waits, at most 30 s, for the answer.
     pub async fn invoke(&mut self, event: Value) -> Answer {
+        self.try_invoke(event).await.expect("the process died")
+    }
+
+    /// As [`Function::invoke`]; a process that dies meanwhile is an error.
+    ///
+    /// # Errors
+    /// [`Died`].
+    pub async fn try_invoke(&mut self, event: Value) -> Result<Answer, Died> {
         self.count += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", self.count);
         let (sender, answer) = oneshot::channel();
         self.waiting.lock().await.insert(id.clone(), sender);
         let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(10);
         self.events.send(Invocation { id, event, deadline_ms: deadline.as_millis() }).unwrap();
+        let child = &mut self.child;
+        let exit = async {
+            while child.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
         tokio::select! {
-            answer = answer => answer.unwrap(),
+            // An answer that came before the end counts.
+            biased;
+            answer = answer => Ok(answer.unwrap()),
             Some(error) = self.init_errors.recv() => panic!("the function did not start: {error}"),
-            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no answer within 30 s; exited: {:?}", self.child.try_wait()),
+            () = exit => Err(Died),
+            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no answer within 30 s"),
         }
     }
 }

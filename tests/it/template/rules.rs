@@ -2,6 +2,7 @@
 
 mod edge;
 mod functions;
+mod outbox;
 mod queues;
 mod rights;
 mod storage;
@@ -23,6 +24,9 @@ pub(super) const RULES: &[(&str, Find)] = &[
     ("visibility outlasts the worker", queues::visibility),
     ("poison messages are kept", queues::redrive),
     ("queues are the stack's own", queues::own),
+    ("the doorbell rings and holds up nobody", outbox::doorbell),
+    ("the sweeper comes every minute", outbox::schedule),
+    ("silence and lag are told", outbox::alarms),
     ("a role for each function", rights::roles),
     ("no unexplained wildcard", rights::wildcards),
     ("rights are bound by conditions", rights::conditions),

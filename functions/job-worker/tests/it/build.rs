@@ -63,7 +63,7 @@ async fn expected(house: &House, open: &OpenTable) -> Vec<RecordId> {
 }
 
 fn by(house: &House) -> By {
-    By { caller: KeyId::new(house.worker.clock.now(), &mut rand::rng()), idempotency: None }
+    By { caller: KeyId::new(house.worker.clock.now(), &mut rand::rng()), idempotency: None, depth: 0 }
 }
 
 fn fields(text: &str) -> RawFields {
@@ -97,6 +97,29 @@ async fn an_index_is_whole_when_it_is_ready_and_a_job_cut_off_half_way_goes_on()
     // Whoever rings for a job that has ended wakes nobody.
     assert_eq!(house.ring(&job, 1).await, 0);
     assert!(house.sent().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_waits_for_writes_that_are_held_by_the_tables_old_design() {
+    let house = House::start().await;
+    let open = house.tables.table("T", Design::new().integer("n")).await;
+    let known: RecordId = house.tables.record(&open, r#"{"n":1}"#).await.parse().unwrap();
+    let old = house.add_strict_link(&open).await;
+    let records = &house.worker.records;
+    let changed = records.update(&old, known, &fields(r#"{"n":3}"#), None, &by(&house)).await.unwrap();
+    let made = records.create(&old, &fields(r#"{"n":2}"#), &by(&house)).await.unwrap();
+    let (job, new) = house.add_index(&open, false).await;
+    for _ in 0..3 {
+        assert_eq!(house.ring(&job, 1).await, 0);
+        assert_eq!((house.job(&job).await.slice, house.sent().len()), (0, 1), "it is rung for again, later");
+    }
+    for written in [changed, made] {
+        let key = written.held.unwrap().entry.key;
+        records.apply(&key, zstorage::Applied::Parked { reason: "no".into() }, None).await.unwrap();
+    }
+    assert_eq!(house.finish(&job).await.state, JobState::Done);
+    let expect = expected(&house, &new).await;
+    assert_eq!((indexed(&house, &new).await, expect.len()), (expect, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,15 +2,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bootstrap::{Aws, Endpoints};
-use domain::{Index, IndexId, IndexState, Job, JobId, JobKind, SqsQueue, Table, TableState};
+use domain::{
+    Index, IndexId, IndexState, Job, JobId, JobKind, Link, LinkId, LinkMode, LinkPayload, Operations,
+    QueueId, SqsQueue, Table, TableState,
+};
 use job_worker::JobWorker;
 use queue::{JobsQueue, Queues, SqsConfig};
 use serde_json::{Value, json};
-use zstorage::{Catalog, DataKeys, OpenTable, Records};
+use zstorage::{Catalog, DataKeys, OpenTable};
 
 use crate::engine::Engine;
 use crate::store::{ACCOUNT, REGION, client};
-use crate::tables::Tables;
+use crate::tables::{Tables, records_at};
 
 const JOBS: &str = "ql-jobs";
 
@@ -50,7 +53,7 @@ impl House {
         let (client, clock) = (client(&self.tables.store.endpoint), self.worker.clock.clone());
         self.worker = JobWorker {
             catalog: Catalog::new(client.clone(), "catalog".into(), clock.clone()),
-            records: Records::new(client, "records".into(), clock),
+            records: records_at(&self.tables.store.endpoint, &clock),
             keys: DataKeys::new(self.tables.sealer().clone()),
             ..self.worker.clone()
         };
@@ -59,7 +62,27 @@ impl House {
     /// The table as it is now.
     pub(crate) async fn open(&self, open: &OpenTable) -> OpenTable {
         let schema = self.worker.catalog.fresh_table(open.schema.table().prefix).await.unwrap().unwrap();
-        OpenTable { schema, keys: open.keys.clone() }
+        OpenTable { schema, ..open.clone() }
+    }
+
+    /// Gives the table a strict link to a queue that nobody has.
+    pub(crate) async fn add_strict_link(&self, open: &OpenTable) -> OpenTable {
+        let table = self.open(open).await.schema.table().clone();
+        let link = Link {
+            id: LinkId { table: table.prefix, number: 1 },
+            queue: QueueId::new(self.worker.clock.now(), &mut rand::rng()),
+            on: Operations { create: true, update: true, delete: true },
+            mode: LinkMode::Strict,
+            condition: None,
+            only_fields: Vec::new(),
+            handler: None,
+            payload: LinkPayload::Whole,
+            ordering_key: None,
+            enabled: true,
+        };
+        let new = Table { links: vec![link], next_link: 2, ..table.clone() };
+        self.worker.catalog.update_table(&table, &new).await.unwrap();
+        self.open(open).await
     }
 
     /// Adds an index over the first field of `open`, to be built by the job that is answered with the table as it is now.

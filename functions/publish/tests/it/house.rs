@@ -6,10 +6,10 @@ use domain::{
 };
 use publish::PublishState;
 use queue::{Queues, SqsConfig};
-use zstorage::{Messages, Sealer};
+use zstorage::{Messages, Outbox, Sealer};
 
 use crate::engine::Engine;
-use crate::store::{ACCOUNT, Answer, REGION, Store, call};
+use crate::store::{ACCOUNT, Answer, REGION, Store, call, client};
 
 /// `publish` with all that it stands on.
 pub(crate) struct House {
@@ -45,7 +45,8 @@ impl House {
         let sealer = Sealer::from_key_file(&file).unwrap();
         let endpoints = Endpoints { sqs: Some(engine.endpoint.clone()), ..Endpoints::default() };
         let queues = Queues::new(Aws::local(REGION, ACCOUNT, endpoints).sqs(SqsConfig::new));
-        let publisher = Publisher::new(messages, queues, sealer.clone(), Clock::system());
+        let outbox = Outbox::new(client(&store.endpoint), "outbox".into(), Clock::system());
+        let publisher = Publisher::new(messages, outbox, queues, sealer.clone(), Clock::system());
         let state = PublishState { catalog: store.catalog.clone(), publisher };
         let served =
             api::serve(publish::router(state), api::Keys::new(store.catalog.clone(), store.clock.clone()));

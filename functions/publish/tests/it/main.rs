@@ -8,6 +8,7 @@ mod house;
 mod store;
 
 mod batch;
+mod dates;
 mod idempotency;
 mod single;
 mod unbreakable;

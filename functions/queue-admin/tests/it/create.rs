@@ -166,6 +166,23 @@ async fn no_queue_becomes_the_dead_letter_queue_of_another_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_the_system_itself_is_refused_as_what_it_is() {
+    let house = House::start().await;
+    for name in ["jobs", "jobs-dead", "outbox-failed"] {
+        house.engine.make(&format!("ql-{name}"), &[]);
+        let by_name = format!(r#"{{"name":"{name}","type":"sqs"}}"#);
+        let answer = house.want(422, "POST /queue", &by_name).await;
+        assert_eq!(answer.faults(), [("name".to_owned(), "reserved".to_owned())], "{}", answer.text);
+        let url = house.url(&format!("ql-{name}"));
+        for secret in ["", r#","username":"AKIAX","password":"hush-hush""#] {
+            let by_url = format!(r#"{{"name":"mine","type":"sqs","url":"{url}"{secret}}}"#);
+            let answer = house.want(422, "POST /queue", &by_url).await;
+            assert_eq!(answer.faults(), [("url".to_owned(), "reserved".to_owned())], "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_secret_is_said_without_quoting_it() {
     let house = House::start().await;
     let url = house.url("foreign");

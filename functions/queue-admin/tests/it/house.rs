@@ -48,6 +48,7 @@ impl House {
             catalog: store.catalog.clone(),
             messages: store.messages.clone(),
             jobs: store.jobs.clone(),
+            outbox: store.outbox.clone(),
             queues: Queues::new(aws.sqs(SqsConfig::new)),
             mappings: Mappings::new(aws.lambda(), "sqs-worker".into()),
             ages: Ages::new(aws.cloudwatch()),

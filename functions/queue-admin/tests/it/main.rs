@@ -11,5 +11,7 @@ mod changes;
 mod create;
 mod jobs;
 mod keys;
+mod links;
+mod outbox;
 mod reading;
 mod unbreakable;

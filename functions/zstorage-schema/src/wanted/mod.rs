@@ -2,16 +2,18 @@
 
 mod field;
 mod index;
+mod link;
 mod page;
 mod rule;
 mod table;
 
 use api::{Fields, Given};
-use domain::{ApiName, Fault, Faults};
+use domain::{ApiName, Fault, Faults, Operations};
 use serde_json::value::RawValue;
 
 pub(crate) use field::{WantedField, result_of, type_of};
 pub(crate) use index::WantedIndex;
+pub(crate) use link::{WantedLink, WantedWrite, mode_of};
 pub(crate) use page::WantedPage;
 pub(crate) use rule::{Trial, read as rule};
 pub(crate) use table::{TableChange, WantedTable};
@@ -46,6 +48,30 @@ fn names(fields: &mut Fields<'_>, key: &str) -> Given<Vec<ApiName>> {
         Given::Null => Given::Null,
         Given::Wrong => Given::Wrong,
     }
+}
+
+/// The operations at `on`, at least one.
+fn operations(fields: &mut Fields<'_>) -> Given<Operations> {
+    let words = match fields.texts("on") {
+        Given::Is(words) => words,
+        Given::Absent => return Given::Absent,
+        Given::Null => return Given::Null,
+        Given::Wrong => return Given::Wrong,
+    };
+    let mut on = Operations { create: false, update: false, delete: false };
+    let before = fields.faults.0.len();
+    for (at, word) in words.iter().enumerate() {
+        match word.as_str() {
+            "create" => on.create = true,
+            "update" => on.update = true,
+            "delete" => on.delete = true,
+            _ => fields.faults.add(format!("on/{at}"), "value", "'on' lists create, update, delete"),
+        }
+    }
+    if words.is_empty() {
+        fields.faults.add("on", "required", "'on' lists at least one of create, update, delete");
+    }
+    if fields.faults.0.len() > before || fields.faults.are_many() { Given::Wrong } else { Given::Is(on) }
 }
 
 /// The objects of a list at `key`, each read by `read`; faults are noted under `key/PLACE`. An absent list is empty.

@@ -1,7 +1,7 @@
-use api::{Fields, Given};
+use api::Fields;
 use domain::{Faults, Operations, Rule};
 
-use super::name;
+use super::{name, operations};
 
 /// A rule to be tried on what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) struct Trial {
 pub(crate) fn read(mut fields: Fields<'_>) -> Result<Rule, Faults> {
     let rule_name = name(&mut fields, "name");
     let rule_name = fields.required("name", rule_name);
-    let on = operations(&mut fields);
+    let on = operations(&mut fields).value().unwrap_or(Operations::WRITES);
     let expression = fields.text("expression");
     let expression = fields.required("expression", expression);
     let message = fields.text("message");
@@ -30,7 +30,7 @@ pub(crate) fn read(mut fields: Fields<'_>) -> Result<Rule, Faults> {
 impl Trial {
     /// Reads a rule of which only the expression is asked: name and message may be there.
     pub(crate) fn read(mut fields: Fields<'_>) -> Result<Trial, Faults> {
-        let on = operations(&mut fields);
+        let on = operations(&mut fields).value().unwrap_or(Operations::WRITES);
         let expression = fields.text("expression");
         let expression = fields.required("expression", expression);
         let _unasked = (name(&mut fields, "name"), fields.text("message"));
@@ -38,22 +38,4 @@ impl Trial {
         fields.faults.into_result()?;
         expression.map(|expression| Trial { on, expression }).ok_or_else(Faults::none)
     }
-}
-
-/// `on`: creates and updates unless it says otherwise.
-fn operations(fields: &mut Fields<'_>) -> Operations {
-    let Given::Is(words) = fields.texts("on") else { return Operations::WRITES };
-    let mut on = Operations { create: false, update: false, delete: false };
-    for (at, word) in words.iter().enumerate() {
-        match word.as_str() {
-            "create" => on.create = true,
-            "update" => on.update = true,
-            "delete" => on.delete = true,
-            _ => fields.faults.add(format!("on/{at}"), "value", "'on' lists create, update, delete"),
-        }
-    }
-    if words.is_empty() {
-        fields.faults.add("on", "required", "a rule is for create, update or delete");
-    }
-    on
 }

@@ -40,8 +40,9 @@ impl TableChange {
     pub(crate) fn read(mut fields: Fields<'_>) -> Result<TableChange, Faults> {
         let change = TableChange { label: fields.text("label"), buckets: buckets(&mut fields) };
         fixed(&mut fields, &["apiName"], "cannot be changed: clients and pages know the table by it");
-        let each = "are changed one by one: POST, PUT and DELETE on table/NAME/field, /rule and /index";
-        fixed(&mut fields, &["fields", "rules", "indexes"], each);
+        let each = "are changed one by one: POST, PUT and DELETE on table/NAME/field, /rule and /index, and POST on \
+                    table/NAME/link, PUT and DELETE on link/ID";
+        fixed(&mut fields, &["fields", "rules", "indexes", "links"], each);
         fields.refuse_unknown(&["label", "buckets"]);
         fields.faults.into_result().map(|()| change)
     }

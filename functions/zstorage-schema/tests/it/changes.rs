@@ -47,6 +47,11 @@ async fn a_field_is_added_changed_renamed_and_deleted() {
     );
     house.refused("PUT /table/Student/field/tel", r#"{"pattern":"("}"#, &[("pattern", "pattern")]).await;
     put("phone", "{}", 404).await;
+    // Whichever stands first in the table: the name that is taken is the one that was given.
+    for (field, name) in [("email", "tel"), ("tel", "email")] {
+        let line = format!("PUT /table/Student/field/{field}");
+        house.refused(&line, &format!(r#"{{"apiName":"{name}"}}"#), &[("apiName", "taken")]).await;
+    }
     house.want(204, "DELETE /table/Student/field/tel", "").await;
     house.want(404, "DELETE /table/Student/field/tel", "").await;
     let table = house.want(200, "GET /table/Student", "").await.json();

@@ -4,12 +4,24 @@ use serde_json::json;
 use crate::house::{House, JOBS, STUDENT};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_table_goes_at_once_and_its_name_is_free() {
+async fn an_empty_table_goes_by_a_job_too_for_others_may_write_to_it_until_they_know() {
     let house = House::with_student().await;
-    house.want(204, "DELETE /table/Student", "").await;
-    house.want(404, "GET /table/Student", "").await;
-    let prefix = house.want(201, "POST /table", STUDENT).await.json()["record-prefix"].clone();
-    assert_ne!(prefix, "A00", "a prefix is never given twice");
+    let known = house.open("Student").await;
+    let answer = house.want(202, "DELETE /table/Student", "").await.json();
+    assert_eq!((&answer["apiName"], &answer["state"]), (&json!("Student"), &json!("deleting")));
+    let id = answer["job"].as_str().unwrap();
+    let job = house.store.jobs.job(id.parse().unwrap()).await.unwrap().unwrap();
+    assert!(matches!(job.kind, JobKind::DropTable { table } if table == known.schema.table().prefix));
+    let message = &house.engine.messages(JOBS)[0];
+    assert_eq!(
+        (&message["DelaySeconds"], &message["MessageBody"]),
+        (&json!(60), &json!(json!({"job": id, "slice": 0}).to_string()))
+    );
+    assert_eq!(house.want(200, "GET /table/Student", "").await.json()["state"], "deleting");
+    assert_eq!(
+        house.want(409, "POST /table", STUDENT).await.faults(),
+        [("apiName".to_owned(), "taken".to_owned())]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +35,7 @@ async fn a_table_that_others_look_up_stays() {
         house.want(409, line, "").await;
     }
     house.want(204, "DELETE /table/Course/field/student", "").await;
-    house.want(204, "DELETE /table/Student", "").await;
+    house.want(202, "DELETE /table/Student", "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,12 @@
+use std::sync::Arc;
+
 use axum::Router;
 use bootstrap::{Aws, Endpoints};
-use domain::{ApiName, KeyId, RawFields, SqsQueue};
+use domain::{
+    ApiName, Destination, KeyId, Queue, QueueId, QueueName, QueueState, RawFields, SqsQueue, WorkerMode,
+};
 use queue::{JobsQueue, Queues, SqsConfig};
-use zstorage::{By, DataKeys, OpenTable, Records, Sealer};
+use zstorage::{By, DataKeys, OpenTable, Outbox, Records, Sealer};
 use zstorage_schema::SchemaState;
 
 use crate::engine::Engine;
@@ -47,7 +51,12 @@ impl House {
         let place = SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: JOBS.into() };
         let state = SchemaState {
             catalog: store.catalog.clone(),
-            records: Records::new(client(&store.endpoint), "records".into(), store.clock.clone()),
+            records: Records::new(
+                client(&store.endpoint),
+                "records".into(),
+                Outbox::new(client(&store.endpoint), "outbox".into(), store.clock.clone()),
+                store.clock.clone(),
+            ),
             jobs: store.jobs.clone(),
             jobs_queue: JobsQueue::new(queues, place),
             keys: DataKeys::new(sealer.clone()),
@@ -73,6 +82,10 @@ impl House {
         call(&self.served, &self.key, line, &[], body.as_bytes()).await
     }
 
+    pub(crate) async fn ask_with(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        call(&self.served, &self.key, line, headers, body.as_bytes()).await
+    }
+
     pub(crate) async fn ask_as(&self, scopes: &[&str], line: &str, body: &str) -> Answer {
         let key = self.store.key(scopes).await;
         call(&self.served, &key, line, &[], body.as_bytes()).await
@@ -96,16 +109,55 @@ impl House {
         assert_eq!(found, expect, "{line} {body}: {}", answer.text);
     }
 
+    /// A registered queue; tells its id.
+    pub(crate) async fn queue(&self, name: &str, fifo: bool) -> String {
+        self.registered(name, fifo, QueueState::Ready).await
+    }
+
+    /// A standard queue in this state.
+    pub(crate) async fn queue_in(&self, name: &str, state: QueueState) -> String {
+        self.registered(name, false, state).await
+    }
+
+    async fn registered(&self, name: &str, fifo: bool, state: QueueState) -> String {
+        let now = self.store.clock.now();
+        let suffix = if fifo { ".fifo" } else { "" };
+        let place =
+            SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: format!("ql-{name}{suffix}") };
+        let queue = Queue {
+            id: QueueId::new(now, &mut rand::rng()),
+            name: QueueName::parse(name).unwrap(),
+            destination: Destination::Sqs(place),
+            credentials: None,
+            default_handler: None,
+            schema: None,
+            fifo,
+            worker: WorkerMode::None,
+            mapping: None,
+            state,
+            max_failures: 3,
+            dead_letter_queue: None,
+            owned: false,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        self.store.catalog.create_queue(&queue).await.unwrap();
+        queue.id.to_string()
+    }
+
     pub(crate) async fn open(&self, table: &str) -> OpenTable {
         let schema =
             self.store.catalog.table_by_name(&ApiName::parse(table).unwrap()).await.unwrap().unwrap();
-        OpenTable { keys: self.state.keys.of(schema.table()).await.unwrap(), schema }
+        let keys = self.state.keys.of(schema.table()).await.unwrap();
+        OpenTable { keys, schema, queues: Arc::default() }
     }
 
     /// A new record, past the API; tells its id.
     pub(crate) async fn record(&self, table: &str, fields: &str) -> String {
         let fields: RawFields = serde_json::from_str(fields).unwrap();
-        let by = By { caller: KeyId::new(self.store.clock.now(), &mut rand::rng()), idempotency: None };
+        let by =
+            By { caller: KeyId::new(self.store.clock.now(), &mut rand::rng()), idempotency: None, depth: 0 };
         let open = self.open(table).await;
         self.state.records.create(&open, &fields, &by).await.unwrap().record.id.to_string()
     }

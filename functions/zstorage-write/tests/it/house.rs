@@ -1,13 +1,19 @@
 use axum::Router;
+use bootstrap::{Aws, Endpoints};
+use delivery::{CourierParts, Writer};
+use domain::{Destination, Queue, QueueId, QueueName, QueueState, SqsQueue, WorkerMode};
+use queue::{Queues, SqsConfig};
 use zstorage::Records;
 use zstorage_write::WriteState;
 
-use crate::store::{Answer, call};
+use crate::engine::Engine;
+use crate::store::{ACCOUNT, Answer, REGION, call};
 use crate::tables::Tables;
 
 /// `zstorage-write` with all that it stands on.
 pub(crate) struct House {
     pub(crate) tables: Tables,
+    pub(crate) engine: Engine,
     pub(crate) served: Router,
     pub(crate) key: String,
 }
@@ -21,10 +27,49 @@ impl House {
 
     /// With other records than those of its tables: some out of reach, say.
     pub(crate) async fn over(tables: Tables, records: Records) -> House {
-        let state = WriteState { tables: tables.tables.clone(), records };
+        let engine = Engine::start().await;
+        let endpoints = Endpoints { sqs: Some(engine.endpoint.clone()), ..Endpoints::default() };
+        let writer = Writer::new(CourierParts {
+            outbox: tables.store.outbox.clone(),
+            records,
+            catalog: tables.store.catalog.clone(),
+            queues: Queues::new(Aws::local(REGION, ACCOUNT, endpoints).sqs(SqsConfig::new)),
+            sealer: tables.sealer().clone(),
+            clock: tables.store.clock.clone(),
+        });
+        let state = WriteState { tables: tables.tables.clone(), writer };
         let keys = api::Keys::new(tables.store.catalog.clone(), tables.store.clock.clone());
         let key = tables.store.key(&["*"]).await;
-        House { served: api::serve(zstorage_write::router(state), keys), tables, key }
+        House { served: api::serve(zstorage_write::router(state), keys), engine, tables, key }
+    }
+
+    /// A queue that is registered, and there as `ql-NAME`.
+    pub(crate) async fn queue(&self, name: &str) -> QueueId {
+        let now = self.tables.store.clock.now();
+        let id = QueueId::new(now, &mut rand::rng());
+        let destination =
+            SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: format!("ql-{name}") };
+        let queue = Queue {
+            id,
+            name: QueueName::parse(name).unwrap(),
+            destination: Destination::Sqs(destination),
+            credentials: None,
+            default_handler: None,
+            schema: None,
+            fifo: false,
+            worker: WorkerMode::None,
+            mapping: None,
+            state: QueueState::Ready,
+            max_failures: 3,
+            dead_letter_queue: None,
+            owned: false,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        self.engine.make(&format!("ql-{name}"), &[]);
+        self.tables.store.catalog.create_queue(&queue).await.unwrap();
+        id
     }
 
     pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {

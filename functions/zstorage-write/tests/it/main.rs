@@ -1,6 +1,8 @@
 //! The routes of `zstorage-write`, served as in production, before tables in an embedded DynamoDB.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../../../../shared/delivery/tests/doubles/engine.rs"]
+mod engine;
 mod house;
 #[path = "../../../../shared/api/tests/doubles/store.rs"]
 mod store;
@@ -9,5 +11,6 @@ mod tables;
 
 mod batch;
 mod idempotency;
+mod messages;
 mod single;
 mod unbreakable;

@@ -19,7 +19,7 @@ use super::{EngineError, file};
 use crate::guard;
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::post};
 use std::{future::Future, path::Path};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 /// The name this engine goes by in errors and logs.
 const ENGINE: &str = "DynamoDB";
@@ -41,6 +41,7 @@ pub enum Durability {
 pub struct DynamoDbEngine {
     database: dynoxide::Database,
     house: house::House,
+    writes: watch::Sender<u64>,
 }
 
 impl DynamoDbEngine {
@@ -62,7 +63,7 @@ impl DynamoDbEngine {
             database.disable_bulk_loading().map_err(|error| unusable(error.into()))?;
         }
         let house = house::House::open(file)?;
-        Ok(DynamoDbEngine { database, house })
+        Ok(DynamoDbEngine { database, house, writes: watch::Sender::new(0) })
     }
 
     /// The HTTP surface: DynamoDB and DynamoDB Streams in AWS JSON 1.0, guarded against browsers.
@@ -71,7 +72,19 @@ impl DynamoDbEngine {
             .route("/", post(operations::answer))
             .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
             .layer(middleware::from_fn(guard::refuse_browsers))
-            .with_state(self.database.clone())
+            .with_state(operations::Desk { database: self.database.clone(), writes: self.writes.clone() })
+    }
+
+    /// Counts the writes that were asked for by HTTP: whoever reads a stream need not ask again and again whether there is
+    /// news. What expires is not counted.
+    pub fn writes(&self) -> watch::Receiver<u64> {
+        self.writes.subscribe()
+    }
+
+    /// Removes every stream record, as a day does.
+    #[cfg(test)]
+    pub(crate) fn trim_all_streams(&self) -> rusqlite::Result<usize> {
+        self.house.trim_streams(i64::MAX)
     }
 
     /// Serves on `listener` until `stop` resolves, and keeps house meanwhile: expired items (each 10 s) and

@@ -5,7 +5,7 @@ use std::path::Path;
 use api::BASE;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
 use domain::{ApiKeyText, Clock, Scope, Scopes, Secret};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -13,6 +13,9 @@ use zstorage::{Catalog, CatalogError, Sealer};
 
 use super::StartError;
 use crate::key;
+
+/// The sample table.
+const STUDENTS: &str = "Estudante";
 
 /// Answers of our own API are small.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -74,27 +77,63 @@ pub(super) async fn admin_key(
     Ok(AdminKey::New(key::create(catalog, "admin of this machine", scopes, now).await?))
 }
 
-/// The sample queues, made through our own API as a user would. One that is there already is left as it is.
+/// The sample queues, and the table whose records become messages: made through our own API as a user would. What is there
+/// already is left as it is.
 pub(super) async fn samples(api: &Router, admin_key: &Secret) -> Result<(), StartError> {
-    let samples = [
-        json!({ "name": "on-boarding", "type": "sqs", "default-handler": "send_email" }),
-        json!({ "name": "etx-event-log", "type": "sqs", "worker": "none" }),
+    let ask = async |method: Method, path: &str, body: Option<&Value>| {
+        ask(api, admin_key, method, path, body).await
+    };
+    let made = [
+        ("queue", json!({ "name": "on-boarding", "type": "sqs", "default-handler": "send_email" })),
+        ("queue", json!({ "name": "etx-event-log", "type": "sqs", "worker": "none" })),
+        (
+            "table",
+            json!({
+                "apiName": STUDENTS,
+                "label": "Estudantes",
+                "fields": [
+                    { "apiName": "nome", "type": "text", "required": true },
+                    { "apiName": "email", "type": "email" },
+                    { "apiName": "status", "type": "picklist", "values": ["new", "paid"], "default": "new" },
+                ],
+            }),
+        ),
     ];
-    for sample in samples {
-        let request = Request::post(format!("{BASE}/queue"))
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("x-api-key", admin_key.expose())
-            .body(Body::from(sample.to_string()))
-            .expect("method, path and headers are well formed");
-        let Ok(answer) = api.clone().oneshot(request).await;
-        if !answer.status().is_success() && answer.status() != StatusCode::CONFLICT {
-            let status = answer.status();
-            let body = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await.unwrap_or_default();
-            let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let message =
-                format!("the queue {} was answered {status}: {}", sample["name"], problem["detail"]);
-            return Err(StartError::part("the samples")(message));
-        }
+    for (path, body) in &made {
+        ask(Method::POST, path, Some(body)).await?;
+    }
+    let links = format!("table/{STUDENTS}/link");
+    let known = ask(Method::GET, &links, None).await?;
+    // A first start that was killed may have made it.
+    if known["links"].as_array().is_none_or(Vec::is_empty) {
+        ask(Method::POST, &links, Some(&json!({ "queue": "etx-event-log", "on": ["create", "update"] })))
+            .await?;
     }
     Ok(())
+}
+
+/// One request to our own API. That something is there already is no error.
+async fn ask(
+    api: &Router,
+    admin_key: &Secret,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, StartError> {
+    let request = Request::builder()
+        .method(&method)
+        .uri(format!("{BASE}/{path}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("x-api-key", admin_key.expose())
+        .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+        .expect("method, path and headers are well formed");
+    let Ok(answer) = api.clone().oneshot(request).await;
+    let status = answer.status();
+    let bytes = to_bytes(answer.into_body(), MAX_ANSWER_BYTES).await.unwrap_or_default();
+    let document: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if status.is_success() || status == StatusCode::CONFLICT {
+        return Ok(document);
+    }
+    let message = format!("{method} {path} was answered {status}: {}", document["detail"]);
+    Err(StartError::part("the samples")(message))
 }

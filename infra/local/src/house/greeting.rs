@@ -22,6 +22,8 @@ const QUEUE: &str = r#"{"name":"on-boarding","type":"sqs","default-handler":"sen
 
 const MAIL: &str = r#"{"handler":"send_email","to":"example@example.com","subject":"First Message","contents":"Contents of Message"}"#;
 
+const STUDENT: &str = r#"{"apiName":"Estudante","fields":{"nome":"Ana","email":"ana@example.com"}}"#;
+
 /// The start line, last so that it stands right above what follows; before it, at the first start, the admin key, this
 /// once, and three commands to try. `open` is where the API listens if other machines can reach it.
 pub(super) fn greeting(
@@ -54,9 +56,12 @@ pub(super) fn greeting(
         "publish a message; the handler send_email makes a mail of it",
         call("/queue/a/on-boarding/publish", Some(MAIL)),
     );
-    let list = ("see the queues and their health", call("/queue", None));
+    let write = (
+        "write a record; its message is on the queue etx-event-log when the answer comes",
+        call("/record/new?wait=published", Some(STUDENT)),
+    );
     let read = ("read the mail", format!("cat '{mailbox}'/*.eml"));
-    let commands = if start == Start::First { [register, publish, read] } else { [publish, list, read] };
+    let commands = if start == Start::First { [register, publish, read] } else { [publish, read, write] };
     let mut text = format!(
         "The admin API key, shown this once (later it is only in {runtime_file}):\n  {key}\n\nThree commands to try:\n"
     );
@@ -91,6 +96,9 @@ mod tests {
              -H 'content-type: application/json' -d '{\"handler\":\"send_email\","
         ));
         assert!(first.contains("  cat '/data/mailbox'/*.eml\n"));
+        assert!(
+            first.contains("/record/new?wait=published' ") && first.contains("\"apiName\":\"Estudante\"")
+        );
         let without = greeting(Start::First, None, &runtime(), "/data/runtime.json");
         assert!(without.contains("-d '{\"name\":\"on-boarding\","));
         for text in [first, without] {

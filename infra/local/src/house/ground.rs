@@ -7,6 +7,7 @@ use std::path::Path;
 use bootstrap::Endpoints;
 use domain::Clock;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::services::Service;
 use super::{ACCOUNT, REGION, StartError};
@@ -67,6 +68,11 @@ impl Ground {
     pub(super) fn addresses(&self) -> Result<Vec<SocketAddr>, StartError> {
         let Listeners { dynamodb, sqs, control, smtp } = &self.listeners;
         [dynamodb, sqs, control, smtp].into_iter().map(address).collect()
+    }
+
+    /// News of writes to the tables.
+    pub(super) fn writes(&self) -> watch::Receiver<u64> {
+        self.dynamodb.writes()
     }
 
     /// Serves all of it; the port of the control endpoint is handed back, for the functions come first.

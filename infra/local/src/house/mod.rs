@@ -4,10 +4,12 @@ mod error;
 mod first;
 mod greeting;
 mod ground;
+mod outbox;
 mod services;
 mod tables;
 mod worker;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,19 +20,19 @@ use api::Keys;
 use aws_sdk_sqs::config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
 use axum::Router;
 use bootstrap::Aws;
-use delivery::Publisher;
+use delivery::{CourierParts, Publisher, Writer};
 use domain::{Clock, Secret};
 use publish::PublishState;
 use queue::{Queues, SqsConfig};
 use queue_admin::{AdminState, Settings};
 use tokio::net::TcpListener;
-use zstorage::{Catalog, Jobs, Messages, Records};
+use zstorage::{Catalog, Jobs, Messages, Outbox, Records, TableNames};
 
 use crate::control::Control;
 use crate::engines::dynamodb::Durability;
 use crate::engines::sqs::SqsEngine;
 use crate::folder::DataFolder;
-use crate::mapping::{Functions, Mappings, Source};
+use crate::mapping::{Functions, Mappings, Source, Streams, call_every};
 use crate::runtime::Runtime;
 
 pub use error::StartError;
@@ -49,6 +51,7 @@ const STACK: &str = "local";
 const CATALOG: &str = "local-Catalog";
 const MESSAGES: &str = "local-Messages";
 const RECORDS: &str = "local-Records";
+const OUTBOX: &str = "local-Outbox";
 
 /// The function that mappings feed.
 const WORKER: &str = "sqs-worker";
@@ -82,6 +85,8 @@ pub struct Options {
     pub durability: Durability,
     /// What time it is, for engines and functions alike.
     pub clock: Clock,
+    /// How often the outbox is swept: what its stream missed, and what has come due. A minute on AWS.
+    pub sweep_every: Duration,
 }
 
 /// A running house. It should be stopped by [`House::stop`]; if it is dropped instead, or killed, the next start finds
@@ -94,6 +99,8 @@ pub struct House {
     open: Option<SocketAddr>,
     sqs: SqsEngine,
     mappings: Mappings,
+    streams: Streams,
+    sweeper: Service,
     api: Service,
     below: Vec<Service>,
     _folder: DataFolder,
@@ -122,11 +129,12 @@ impl House {
         let aws = Aws::local(REGION, ACCOUNT, ground.endpoints.clone());
         let sqs = ground.sqs.clone();
         let (smtp_url, engines) = (ground.smtp_url.clone(), ground.addresses()?);
+        let writes = ground.writes();
         let (mut below, control) = ground.serve(&mailbox);
 
-        zstorage::create_tables(&aws.dynamodb(), CATALOG, MESSAGES, RECORDS)
-            .await
-            .map_err(StartError::part("the tables"))?;
+        let names = TableNames { catalog: CATALOG, messages: MESSAGES, records: RECORDS, outbox: OUTBOX };
+        let made = zstorage::create_tables(&aws.dynamodb(), names).await;
+        made.map_err(StartError::part("the tables"))?;
         let catalog = Catalog::new(aws.dynamodb(), CATALOG.to_owned(), clock.clone());
         let messages = Messages::new(aws.dynamodb(), MESSAGES.to_owned(), clock.clone());
         let queues = Queues::new(aws.sqs(SqsConfig::new));
@@ -144,9 +152,19 @@ impl House {
         .await?;
         let source =
             Source { sqs: polling_client(&aws), endpoint: aws.endpoints.sqs.clone().unwrap_or_default() };
+        let outbox = Outbox::new(aws.dynamodb(), OUTBOX.to_owned(), clock.clone());
+        let courier = CourierParts {
+            records: Records::new(aws.dynamodb(), RECORDS.to_owned(), outbox.clone(), clock.clone()),
+            outbox: outbox.clone(),
+            catalog: catalog.clone(),
+            queues: queues.clone(),
+            sealer: sealer.clone(),
+            clock: clock.clone(),
+        };
         let tables = TableParts {
             catalog: catalog.clone(),
-            records: Records::new(aws.dynamodb(), RECORDS.to_owned(), clock.clone()),
+            records: courier.records.clone(),
+            writer: Writer::new(courier.clone()),
             jobs: Jobs::new(aws.dynamodb(), MESSAGES.to_owned(), clock.clone()),
             queues: queues.clone(),
             sealer: sealer.clone(),
@@ -166,12 +184,14 @@ impl House {
         .with_function(format!("{STACK}-queue-admin"), configuration(&key_file));
         below.push(Service::start("control", |stopped| serve(control, desk.router(), stopped)));
 
-        let publisher = Publisher::new(messages.clone(), queues.clone(), sealer.clone(), clock.clone());
+        let publisher =
+            Publisher::new(messages.clone(), outbox.clone(), queues.clone(), sealer.clone(), clock.clone());
         let routes = publish::router(PublishState { catalog: catalog.clone(), publisher }).merge(
             queue_admin::router(AdminState {
                 catalog: catalog.clone(),
                 messages,
                 jobs: tables.jobs.clone(),
+                outbox,
                 queues,
                 mappings: queue::Mappings::new(aws.lambda(), WORKER.to_owned()),
                 ages: queue::Ages::new(aws.cloudwatch()),
@@ -205,10 +225,28 @@ impl House {
             mailbox,
         };
         mappings.start().await;
+        let streams = outbox::streams(&folder, &aws, writes, courier.clone())?;
+        let sweeper = outbox::sweeper(courier);
+        let sweeper = Service::start("sweeper", |stopped| async move {
+            call_every(sweeper, options.sweep_every, clock, stopped).await;
+            Ok::<_, Infallible>(())
+        });
         let api = Service::start("api", |stopped| serve(door, api, stopped));
         runtime.write(&runtime_file)?;
         let open = Some(address).filter(|address| !address.ip().is_loopback());
-        Ok(House { runtime, runtime_file, start, open, sqs, mappings, api, below, _folder: folder })
+        Ok(House {
+            runtime,
+            runtime_file,
+            start,
+            open,
+            sqs,
+            mappings,
+            streams,
+            sweeper,
+            api,
+            below,
+            _folder: folder,
+        })
     }
 
     /// The address of the HTTP API, such as `http://127.0.0.1:8787`.
@@ -246,9 +284,15 @@ impl House {
     pub async fn stop(self) {
         self.api.close();
         self.mappings.stop_polling().await;
+        self.streams.stop();
         self.sqs.close();
         let batches = Duration::from_secs(WORKER_TIMEOUT_SECS.into()) + LAST_DELETIONS;
-        tokio::join!(self.api.end(LAST_REQUESTS), self.mappings.end(batches));
+        tokio::join!(
+            self.api.end(LAST_REQUESTS),
+            self.mappings.end(batches),
+            self.streams.end(batches),
+            self.sweeper.end(LAST_REQUESTS),
+        );
         futures::future::join_all(self.below.into_iter().map(|service| service.end(LAST_REQUESTS))).await;
     }
 }
@@ -279,6 +323,7 @@ fn configuration(key_file: &Path) -> Vec<(&'static str, String)> {
         ("STACK_NAME", STACK.to_owned()),
         ("CATALOG_TABLE", CATALOG.to_owned()),
         ("MESSAGES_TABLE", MESSAGES.to_owned()),
+        ("OUTBOX_TABLE", OUTBOX.to_owned()),
         ("WORKER_FUNCTION", WORKER.to_owned()),
         ("WORKER_TIMEOUT_SECS", WORKER_TIMEOUT_SECS.to_string()),
         ("QUEUE_CREATION", "allowed".to_owned()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use api::Tables;
 use axum::Router;
+use delivery::Writer;
 use domain::{Clock, SqsQueue};
 use job_worker::JobWorker;
 use queue::{JobsQueue, Queues};
@@ -37,6 +38,7 @@ const SLICES_AT_ONCE: u64 = 1000;
 pub(super) struct TableParts {
     pub(super) catalog: Catalog,
     pub(super) records: Records,
+    pub(super) writer: Writer,
     pub(super) jobs: Jobs,
     pub(super) queues: Queues,
     pub(super) sealer: Sealer,
@@ -59,7 +61,7 @@ impl TableParts {
             job_delay_secs: JOB_DELAY_SECS,
             trial_records: zstorage_schema::TRIAL_RECORDS,
         });
-        let write = WriteState { tables: tables.clone(), records: self.records.clone() };
+        let write = WriteState { tables: tables.clone(), writer: self.writer.clone() };
         let read = ReadState { tables, records: self.records.clone() };
         schema.merge(zstorage_write::router(write)).merge(zstorage_read::router(read))
     }

@@ -1,4 +1,4 @@
-//! Event source mappings: what Lambda does between a queue and a function, done here.
+//! Event source mappings: what Lambda does between a queue, or a stream of a table, and a function, done here.
 //!
 //! No library has these pollers, so they are ours, held to the documented rules by tables of tests. Mappings are kept in
 //! one file of the data folder; a poller runs for each that is enabled.
@@ -7,7 +7,9 @@ mod event;
 mod function;
 mod kept;
 mod poller;
+mod schedule;
 mod settle;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +26,13 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::folder::FolderError;
-use poller::{Poller, Work};
+use poller::{Poller, Work, poll};
 
 pub(crate) use function::bare_name;
 pub use function::{Function, Functions, InvocationError};
+pub use schedule::call_every;
 pub use settle::{Deletion, settle};
+pub use stream::{Filter, FilterError, StreamMapping, StreamSource, Streams};
 
 /// Lambda's bound for queues without a batching window.
 const MAX_BATCH: u8 = 10;
@@ -304,7 +308,7 @@ impl House {
         if let Some(old) = poller.take() {
             self.retire(old).await;
         }
-        *poller = Some(Poller::start(Work {
+        let work = Work {
             sqs: self.source.sqs.clone(),
             url: queue.url(Some(&self.source.endpoint)),
             queue,
@@ -312,7 +316,8 @@ impl House {
             batch_size: mapping.batch_size.into(),
             at_once: mapping.maximum_concurrency.unwrap_or(DEFAULT_AT_ONCE).into(),
             reports_failures: mapping.reports_failures,
-        }));
+        };
+        *poller = Some(Poller::start(|stopped| poll(work, stopped)));
     }
 
     /// Lambda's own checks of a queue: it is there, and its messages stay hidden while the function runs.

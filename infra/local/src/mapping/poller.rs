@@ -1,5 +1,6 @@
 //! One mapping at work: receive up to ten, call the function, delete what it answered for.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,9 +58,13 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn start(work: Work) -> Poller {
+    /// Runs `poll`, which must end soon after the switch it is given is on.
+    pub(super) fn start<F>(poll: impl FnOnce(watch::Receiver<bool>) -> F) -> Poller
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (stop, stopped) = watch::channel(false);
-        Poller { stop, task: tokio::spawn(poll(work, stopped)) }
+        Poller { stop, task: tokio::spawn(poll(stopped)) }
     }
 
     /// No more polls from now on; batches in hand go on.
@@ -86,7 +91,8 @@ impl Poller {
     }
 }
 
-async fn poll(work: Work, mut stopped: watch::Receiver<bool>) {
+/// Receives from one queue until it is told to stop.
+pub(super) async fn poll(work: Work, mut stopped: watch::Receiver<bool>) {
     let slots = Arc::new(Semaphore::new(work.at_once));
     let mut batches = JoinSet::new();
     let mut failures = 0;

@@ -14,36 +14,53 @@ pub enum Deletion {
     These(Vec<String>),
 }
 
+/// What a function reported of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reported {
+    /// It did all of it.
+    Success,
+    /// The batch failed as a whole.
+    Failure,
+    /// These failed: their places in the batch, at least one.
+    These(Vec<usize>),
+}
+
 /// Reads `answer` to a batch of these message ids. `Ok(None)` is an empty answer; an `Err` is a thrown error, an answer
 /// that is no JSON, or a timeout.
+pub fn settle<E>(batch: &[&str], answer: Result<Option<Value>, E>) -> Deletion {
+    let failed = match reported(batch, answer) {
+        Reported::Success => return Deletion::All,
+        Reported::Failure => return Deletion::None,
+        Reported::These(failed) => failed,
+    };
+    let kept = batch.iter().enumerate().filter(|(at, _)| !failed.contains(at));
+    let kept: Vec<String> = kept.map(|(_, id)| (*id).to_owned()).collect();
+    if kept.is_empty() { Deletion::None } else { Deletion::These(kept) }
+}
+
+/// Reads `answer` to a batch of these ids: message ids of a queue, sequence numbers of a stream.
 ///
 /// Two rules are traps, and kept on purpose, so that they are met here and not first on AWS: a wrong key at the top
 /// means success for all, and one unknown id means failure for all.
-pub fn settle<E>(batch: &[&str], answer: Result<Option<Value>, E>) -> Deletion {
-    let Ok(answer) = answer else { return Deletion::None };
+pub(super) fn reported<E>(batch: &[&str], answer: Result<Option<Value>, E>) -> Reported {
+    let Ok(answer) = answer else { return Reported::Failure };
     let answer = match answer {
-        None | Some(Value::Null) => return Deletion::All,
+        None | Some(Value::Null) => return Reported::Success,
         Some(Value::Object(answer)) => answer,
         // Not documented for text, numbers and lists; keeping the messages is the side that loses nothing.
-        Some(_) => return Deletion::None,
+        Some(_) => return Reported::Failure,
     };
     let failures = match answer.get("batchItemFailures") {
-        None | Some(Value::Null) => return Deletion::All,
-        Some(Value::Array(failures)) if failures.is_empty() => return Deletion::All,
+        None | Some(Value::Null) => return Reported::Success,
+        Some(Value::Array(failures)) if failures.is_empty() => return Reported::Success,
         Some(Value::Array(failures)) => failures,
-        Some(_) => return Deletion::None,
+        Some(_) => return Reported::Failure,
     };
-    let mut kept: Vec<&str> = batch.to_vec();
-    for failure in failures {
-        let id = failure.get("itemIdentifier").and_then(Value::as_str);
-        let Some(id) = id.filter(|id| batch.contains(id)) else { return Deletion::None };
-        kept.retain(|kept| *kept != id);
-    }
-    if kept.is_empty() {
-        Deletion::None
-    } else {
-        Deletion::These(kept.into_iter().map(str::to_owned).collect())
-    }
+    let place = |failure: &Value| {
+        let id = failure.get("itemIdentifier")?.as_str()?;
+        batch.iter().position(|known| *known == id)
+    };
+    failures.iter().map(place).collect::<Option<_>>().map_or(Reported::Failure, Reported::These)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use zstorage::{Catalog, Jobs, Messages};
+use zstorage::{Catalog, Jobs, Messages, Outbox, TableNames};
 
 pub const REGION: &str = "eu-west-1";
 pub const ACCOUNT: &str = "000000000000";
@@ -20,6 +20,7 @@ pub struct Store {
     pub catalog: Catalog,
     pub messages: Messages,
     pub jobs: Jobs,
+    pub outbox: Outbox,
     pub endpoint: String,
     pub clock: Clock,
 }
@@ -31,11 +32,14 @@ impl Store {
         let database = dynoxide::Database::memory().unwrap();
         tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
         let client = client(&endpoint);
-        zstorage::create_tables(&client, "catalog", "messages", "records").await.unwrap();
+        let names =
+            TableNames { catalog: "catalog", messages: "messages", records: "records", outbox: "outbox" };
+        zstorage::create_tables(&client, names).await.unwrap();
         let clock = Clock::system();
         Store {
             catalog: Catalog::new(client.clone(), "catalog".into(), clock.clone()),
             jobs: Jobs::new(client.clone(), "messages".into(), clock.clone()),
+            outbox: Outbox::new(client.clone(), "outbox".into(), clock.clone()),
             messages: Messages::new(client, "messages".into(), clock.clone()),
             endpoint,
             clock,

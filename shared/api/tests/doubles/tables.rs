@@ -1,13 +1,22 @@
 //! What tests of record routes stand on: tables and records in an embedded DynamoDB.
 #![allow(dead_code, unreachable_pub, reason = "each test binary that includes this file uses a part of it")]
 
+use std::sync::Arc;
+
 use domain::{
-    ApiName, Field, FieldId, FieldKind, Index, IndexId, IndexState, KeyId, NumberRules, Operations,
-    RawFields, Rule, Table, TableState, TextRules,
+    ApiName, Clock, Field, FieldId, FieldKind, Index, IndexId, IndexState, KeyId, Link, LinkId, LinkMode,
+    LinkPayload, NumberRules, Operations, QueueId, RawFields, Rule, Table, TableState, TextRules,
 };
-use zstorage::{By, Catalog, DataKeys, OpenTable, Records, Sealer};
+use zstorage::{By, Catalog, DataKeys, OpenTable, Outbox, Records, Sealer};
 
 use crate::store::{Store, client};
+
+/// The records of the store at `endpoint`.
+pub fn records_at(endpoint: &str, clock: &Clock) -> Records {
+    let client = client(endpoint);
+    let outbox = Outbox::new(client.clone(), "outbox".into(), clock.clone());
+    Records::new(client, "records".into(), outbox, clock.clone())
+}
 
 /// Tables as a function finds them.
 pub struct Tables {
@@ -24,11 +33,18 @@ pub struct Design {
     fields: Vec<Field>,
     rules: Vec<Rule>,
     indexes: Vec<Index>,
+    links: Vec<(QueueId, LinkMode)>,
 }
 
 impl Design {
     pub fn new() -> Design {
-        Design { fields: Vec::new(), rules: Vec::new(), indexes: Vec::new() }
+        Design { fields: Vec::new(), rules: Vec::new(), indexes: Vec::new(), links: Vec::new() }
+    }
+
+    /// Every write makes a message on `queue`.
+    pub fn linked(mut self, queue: QueueId, mode: LinkMode) -> Design {
+        self.links.push((queue, mode));
+        self
     }
 
     pub fn field(mut self, name: &str, kind: FieldKind) -> Design {
@@ -90,7 +106,7 @@ impl Tables {
         let sealer = Sealer::from_key_file(&file).unwrap();
         let keys = DataKeys::new(sealer.clone());
         Tables {
-            records: Records::new(client(&store.endpoint), "records".into(), store.clock.clone()),
+            records: records_at(&store.endpoint, &store.clock),
             tables: api::Tables::new(store.catalog.clone(), keys.clone()),
             store,
             keys,
@@ -108,7 +124,7 @@ impl Tables {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nowhere = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        Records::new(client(&nowhere), "records".into(), self.store.clock.clone())
+        records_at(&nowhere, &self.store.clock)
     }
 
     pub fn catalog(&self) -> &Catalog {
@@ -120,6 +136,18 @@ impl Tables {
         let prefix = self.catalog().take_table_prefix().await.unwrap();
         let (data_key, _) = self.sealer.new_data_key(prefix).await.unwrap();
         let now = self.store.clock.now();
+        let link = |(at, (queue, mode)): (usize, (QueueId, LinkMode))| Link {
+            id: LinkId { table: prefix, number: at as u32 + 1 },
+            queue,
+            on: Operations { create: true, update: true, delete: true },
+            mode,
+            condition: None,
+            only_fields: Vec::new(),
+            handler: None,
+            payload: LinkPayload::Whole,
+            ordering_key: None,
+            enabled: true,
+        };
         let table = Table {
             prefix,
             api_name: ApiName::parse(name).unwrap(),
@@ -128,8 +156,8 @@ impl Tables {
             fields: design.fields,
             rules: design.rules,
             next_index: design.indexes.len() as u32 + 1,
-            links: Vec::new(),
-            next_link: 1,
+            next_link: design.links.len() as u32 + 1,
+            links: design.links.into_iter().enumerate().map(link).collect(),
             indexes: design.indexes,
             buckets: domain::DEFAULT_BUCKETS,
             data_key,
@@ -139,13 +167,15 @@ impl Tables {
             version: 1,
         };
         let schema = self.catalog().create_table(&table).await.unwrap();
-        OpenTable { keys: self.keys.of(schema.table()).await.unwrap(), schema }
+        let keys = self.keys.of(schema.table()).await.unwrap();
+        OpenTable { keys, schema, queues: Arc::default() }
     }
 
     /// A new record, past the API; tells its id.
     pub async fn record(&self, table: &OpenTable, fields: &str) -> String {
         let fields: RawFields = serde_json::from_str(fields).unwrap();
-        let by = By { caller: KeyId::new(self.store.clock.now(), &mut rand::rng()), idempotency: None };
+        let by =
+            By { caller: KeyId::new(self.store.clock.now(), &mut rand::rng()), idempotency: None, depth: 0 };
         self.records.create(table, &fields, &by).await.unwrap().record.id.to_string()
     }
 }

@@ -24,6 +24,8 @@ pub enum Mood {
     Silent,
     /// Says no to bodies that contain "poison".
     Choosy,
+    /// Says of bodies that contain "poison" that they cannot be carried.
+    Fussy,
     /// Says no to everything, administration included.
     Broken,
     /// Never answers anything.
@@ -39,6 +41,8 @@ struct Inner {
     mappings: BTreeMap<String, (String, bool)>,
     calls: Vec<String>,
     mood: Option<Mood>,
+    moods: BTreeMap<String, Mood>,
+    stumbling: Vec<String>,
     held: Option<(&'static str, Arc<Notify>)>,
     next: usize,
 }
@@ -67,6 +71,16 @@ impl Engine {
 
     pub fn mood(&self, mood: Mood) {
         self.inner.lock().unwrap().mood = Some(mood);
+    }
+
+    /// What it does with sends to one queue, whatever its mood else.
+    pub fn mood_of(&self, queue: &str, mood: Mood) {
+        self.inner.lock().unwrap().moods.insert(queue.to_owned(), mood);
+    }
+
+    /// The next message whose body contains `text` fails, for no fault of its own.
+    pub fn stumble_at(&self, text: &str) {
+        self.inner.lock().unwrap().stumbling.push(text.to_owned());
     }
 
     /// The next call whose operation begins so is not carried out before the answer is notified.
@@ -159,7 +173,8 @@ async fn answer(
     }
     let (answer, silent) = {
         let mut inner = engine.inner.lock().unwrap();
-        let mood = inner.mood.unwrap_or(Mood::Fine);
+        let queue = asked["QueueUrl"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let mood = inner.moods.get(queue).copied().or(inner.mood).unwrap_or(Mood::Fine);
         let answer = match &target {
             _ if mood == Mood::Broken => Err(("AccessDenied", "broken".to_owned())),
             Some(_) => inner.sqs(&engine.endpoint, &operation, &asked, mood),
@@ -251,6 +266,14 @@ impl Inner {
         let poison = message["MessageBody"].as_str().unwrap().contains("poison");
         if mood == Mood::Refusing || (mood == Mood::Choosy && poison) {
             return Err(("AccessDenied", "arn:aws:sts::000000000000:role may not".to_owned()));
+        }
+        if mood == Mood::Fussy && poison {
+            return Err(("InvalidMessageContents", "a character that may not be".to_owned()));
+        }
+        let body = message["MessageBody"].as_str().unwrap();
+        if let Some(at) = self.stumbling.iter().position(|text| body.contains(text)) {
+            self.stumbling.remove(at);
+            return Err(("InternalError", "it stumbled".to_owned()));
         }
         self.next += 1;
         self.messages.entry(queue.to_owned()).or_default().push(message.clone());

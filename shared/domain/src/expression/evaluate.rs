@@ -1,5 +1,7 @@
 //! An expression meets a record: values bound by hand, errors in words that hold no value.
 
+use std::sync::Arc;
+
 use cel::common::types::{CelBool, CelInt, CelNull, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -7,7 +9,7 @@ use cel::{Context, ExecutionError};
 
 use super::cost::{Matching, most_elements};
 use super::functions::ENVIRONMENT;
-use super::json::json_value;
+use super::json::JsonSeen;
 use super::scene::{EvaluationError, Scene, Side, Slot};
 use super::values::{DecimalVal, Moment};
 use super::{Compiled, Constant};
@@ -21,17 +23,27 @@ pub(super) const MATCHING: &str = "@matching";
 
 /// The values of one evaluation, by the numbers they have in the tree.
 struct Bound<'s> {
-    slots: Vec<Option<Box<dyn Val + 's>>>,
+    slots: Vec<Option<Given<'s>>>,
     constants: &'s [Constant],
     limit: CelInt,
     matching: Matching,
+}
+
+/// A value that the record gives.
+enum Given<'s> {
+    Own(Box<dyn Val + 's>),
+    /// One that was costly to read: JSON.
+    Shared(Arc<dyn Val>),
 }
 
 impl VariableResolver for Bound<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         if let Some(number) = variable.strip_prefix("@v") {
             let slot = self.slots.get(number.parse::<usize>().ok()?)?;
-            return slot.as_deref().map(CowVal::Borrowed);
+            return Some(CowVal::Borrowed(match slot.as_ref()? {
+                Given::Own(value) => value.as_ref(),
+                Given::Shared(value) => value.as_ref(),
+            }));
         }
         if variable == LIMIT {
             return Some(CowVal::Borrowed(&self.limit));
@@ -44,10 +56,10 @@ impl VariableResolver for Bound<'_> {
     }
 }
 
-fn bind<'s>(slot: &Slot, scene: &Scene<'s>) -> Option<Box<dyn Val + 's>> {
-    match slot {
-        Slot::IsNull(side) => Some(Box::new(CelBool::from(scene.record(*side).is_none()))),
-        Slot::Field(side, field) => Some(match scene.record(*side)?.get(field) {
+fn bind<'s>(slot: &Slot, scene: &Scene<'s>, seen: &JsonSeen) -> Option<Given<'s>> {
+    let own: Box<dyn Val + 's> = match slot {
+        Slot::IsNull(side) => Box::new(CelBool::from(scene.record(*side).is_none())),
+        Slot::Field(side, field) => match scene.record(*side)?.get(field) {
             None => Box::new(CelNull),
             Some(Value::Text(text)) => Box::new(CelString::from(text.as_str())),
             Some(Value::Integer(number)) => Box::new(CelInt::from(*number)),
@@ -55,21 +67,23 @@ fn bind<'s>(slot: &Slot, scene: &Scene<'s>) -> Option<Box<dyn Val + 's>> {
             Some(Value::Boolean(is)) => Box::new(CelBool::from(*is)),
             Some(Value::DateTime(at)) => Box::new(Moment(*at)),
             Some(Value::Lookup(id)) => Box::new(CelString::from(id.to_string())),
-            Some(Value::Json(text)) => json_value(text),
+            Some(Value::Json(text)) => return Some(Given::Shared(seen.value(*side, *field, text))),
             // The clear text never gets here: an expression may only ask whether there is one.
             Some(Value::Encrypted(_)) => Box::new(CelBool::from(true)),
-        }),
-    }
+        },
+    };
+    Some(Given::Own(own))
 }
 
 fn evaluate<R>(
     compiled: &Compiled,
     scene: &Scene<'_>,
+    seen: &JsonSeen,
     read: impl FnOnce(&dyn Val) -> Result<R, EvaluationError>,
 ) -> Result<R, EvaluationError> {
     let elements = most_elements(&compiled.slots, &compiled.uses, scene)?;
     let limit = CelInt::from(i64::try_from(elements).unwrap_or(i64::MAX));
-    let slots = compiled.slots.iter().map(|slot| bind(slot, scene)).collect();
+    let slots = compiled.slots.iter().map(|slot| bind(slot, scene, seen)).collect();
     let bound = Bound { slots, constants: &compiled.constants, limit, matching: Matching::whole() };
     let mut context = Context::with_env(ENVIRONMENT.clone());
     context.set_variable_resolver(&bound);
@@ -78,8 +92,12 @@ fn evaluate<R>(
     read(value.as_ref())
 }
 
-pub(super) fn holds(compiled: &Compiled, scene: &Scene<'_>) -> Result<bool, EvaluationError> {
-    evaluate(compiled, scene, |value| match value.downcast_ref::<CelBool>() {
+pub(super) fn holds(
+    compiled: &Compiled,
+    scene: &Scene<'_>,
+    seen: &JsonSeen,
+) -> Result<bool, EvaluationError> {
+    evaluate(compiled, scene, seen, |value| match value.downcast_ref::<CelBool>() {
         Some(is) => Ok(*is.inner()),
         None => Err(EvaluationError::new(format!(
             "this must be true or false, and it is {}",
@@ -88,8 +106,12 @@ pub(super) fn holds(compiled: &Compiled, scene: &Scene<'_>) -> Result<bool, Eval
     })
 }
 
-pub(super) fn value(compiled: &Compiled, scene: &Scene<'_>) -> Result<Option<Value>, EvaluationError> {
-    evaluate(compiled, scene, |value| {
+pub(super) fn value(
+    compiled: &Compiled,
+    scene: &Scene<'_>,
+    seen: &JsonSeen,
+) -> Result<Option<Value>, EvaluationError> {
+    evaluate(compiled, scene, seen, |value| {
         if value.downcast_ref::<CelNull>().is_some() {
             return Ok(None);
         }

@@ -1,16 +1,31 @@
 //! A JSON field's value in an expression: every number an exact decimal where it can be one.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use cel::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelNull, CelString};
 use cel::common::value::Val;
 use jiter::{Jiter, JiterError, Peek};
 
+use super::scene::Side;
 use super::values::DecimalVal;
-use crate::Decimal;
+use crate::{Decimal, FieldId};
+
+/// The JSON values of one scene that were read, so that those who are asked about it one after the other read each but once.
+/// Of one scene only: whose values they are is not looked at again.
+#[derive(Default)]
+pub(crate) struct JsonSeen(RefCell<BTreeMap<(Side, FieldId), Arc<dyn Val>>>);
+
+impl JsonSeen {
+    /// The value of a field, whose text is `text`.
+    pub(super) fn value(&self, side: Side, field: FieldId, text: &str) -> Arc<dyn Val> {
+        Arc::clone(self.0.borrow_mut().entry((side, field)).or_insert_with(|| json_value(text).into()))
+    }
+}
 
 /// Reads JSON text that was checked when it was written (so it is at most 32 deep). What cannot be read is null.
-pub(super) fn json_value(text: &str) -> Box<dyn Val> {
+fn json_value(text: &str) -> Box<dyn Val> {
     let mut json = Jiter::new(text.as_bytes());
     json.peek().and_then(|peek| value(&mut json, peek)).unwrap_or_else(|_| Box::new(CelNull))
 }
@@ -55,5 +70,19 @@ fn number(digits: &[u8]) -> Box<dyn Val> {
             Ok(double) => Box::new(CelDouble::from(double)),
             Err(_) => Box::new(CelNull),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_once_for_all_who_ask_about_a_scene() {
+        let seen = JsonSeen::default();
+        let new = seen.value(Side::New, FieldId(1), "[1]");
+        assert!(Arc::ptr_eq(&new, &seen.value(Side::New, FieldId(1), "[1]")));
+        let others = [seen.value(Side::Old, FieldId(1), "[1]"), seen.value(Side::New, FieldId(2), "[1]")];
+        assert!(others.iter().all(|other| !Arc::ptr_eq(&new, other) && new.equals(other.as_ref())));
     }
 }

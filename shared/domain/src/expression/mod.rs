@@ -41,9 +41,10 @@ pub use scan::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use scene::{EvaluationError, Scene};
 
 pub(crate) use check::Constant;
+pub(crate) use json::JsonSeen;
 pub(crate) use pattern::compile_pattern;
 pub(crate) use scan::scan_joints;
-pub(crate) use scene::Slot;
+pub(crate) use scene::{Side, Slot};
 
 use crate::{FieldId, FormulaResult, Table, Value};
 
@@ -137,12 +138,30 @@ impl Expression {
 
     /// Whether it is true of `scene`. An error says what cannot be answered, such as null being less than 5.
     pub fn holds(&self, scene: &Scene<'_>) -> Result<bool, EvaluationError> {
-        evaluate::holds(&self.0, scene)
+        self.holds_having_seen(scene, &JsonSeen::default())
+    }
+
+    /// As [`Expression::holds`], where others were asked about the same scene: JSON that they read is not read again.
+    pub(crate) fn holds_having_seen(
+        &self,
+        scene: &Scene<'_>,
+        seen: &JsonSeen,
+    ) -> Result<bool, EvaluationError> {
+        evaluate::holds(&self.0, scene, seen)
     }
 
     /// What it gives for `scene`; null is `None`.
     pub fn value(&self, scene: &Scene<'_>) -> Result<Option<Value>, EvaluationError> {
-        evaluate::value(&self.0, scene)
+        self.value_having_seen(scene, &JsonSeen::default())
+    }
+
+    /// As [`Expression::value`], where others were asked about the same scene.
+    pub(crate) fn value_having_seen(
+        &self,
+        scene: &Scene<'_>,
+        seen: &JsonSeen,
+    ) -> Result<Option<Value>, EvaluationError> {
+        evaluate::value(&self.0, scene, seen)
     }
 
     /// Memory that its compiled patterns count for, bytes.

@@ -36,7 +36,7 @@ impl fmt::Debug for Scene<'_> {
 }
 
 /// Which record a name means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Side {
     Old,
     New,

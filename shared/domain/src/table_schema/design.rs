@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::hash::Hash;
 
 use super::bounds::MAX_MATCHED_CHARACTERS;
+use super::links;
 use crate::{
     Faults, Field, FieldKind, Index, MAX_BUCKETS, MAX_FIELDS, MAX_INDEX_FIELDS, MAX_INDEXES, MAX_RULES,
     NumberRules, Table, TextRules,
@@ -59,21 +60,25 @@ pub(super) fn check(table: &Table, faults: &mut Faults) {
     fields(table, faults);
     rules(table, faults);
     indexes(table, faults);
+    links::design::check(table, faults);
     actions(table, faults);
 }
 
 /// A table whose records could be made or changed only in parts is none that one can rely on. A write of one record is the record,
-/// the caller's idempotency row, for each unique index the old guard and the new one, and a look at each record it refers to.
+/// the caller's idempotency row, for each unique index the old guard and the new one, a look at each record it refers to, and the
+/// message of each link.
 fn actions(table: &Table, faults: &mut Faults) {
     let guards = table.indexes.iter().filter(|index| index.unique).count();
     let is_lookup = |field: &&Field| matches!(field.kind, FieldKind::Lookup { .. });
     let lookups = table.fields.iter().filter(is_lookup).count();
-    if 2 + 2 * guards + lookups > MAX_ACTIONS {
+    let links = table.links.len();
+    let fields = 2 + 2 * guards + lookups;
+    if fields + links > MAX_ACTIONS {
         let message = format!(
-            "a table has at most 49 unique fields and indexes, or 98 lookups, two of which count as much as one unique; \
-             there are {guards} and {lookups}"
+            "a table has at most 49 unique fields and indexes, or 98 lookups, or links, two of which count as much as one \
+             unique; there are {guards}, {lookups} and {links}"
         );
-        faults.add("fields", "too-many", message);
+        faults.add(if fields > MAX_ACTIONS { "fields" } else { "links" }, "too-many", message);
     }
 }
 
@@ -249,14 +254,14 @@ fn label(label: Option<&str>, path: &str, faults: &mut Faults) {
     }
 }
 
-fn at_most(most: usize, count: usize, path: &str, faults: &mut Faults) {
+pub(super) fn at_most(most: usize, count: usize, path: &str, faults: &mut Faults) {
     if count > most {
         faults.add(path, "too-many", format!("at most {most} may stand here; there are {count}"));
     }
 }
 
 /// Those that stand a second time, with their places.
-fn repeated<T: Eq + Hash + Copy>(all: impl Iterator<Item = T>) -> Vec<(usize, T)> {
+pub(super) fn repeated<T: Eq + Hash + Copy>(all: impl Iterator<Item = T>) -> Vec<(usize, T)> {
     let mut seen = HashSet::new();
     all.enumerate().filter(|(_, one)| !seen.insert(*one)).collect()
 }

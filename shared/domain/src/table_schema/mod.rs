@@ -1,10 +1,12 @@
-//! A table with everything compiled: what a write must keep, and how values are read and shown.
+//! A table with everything compiled: what a write must keep, how values are read and shown, and which messages a
+//! write makes.
 
 mod bounds;
 mod design;
 mod fold;
 mod formula;
 mod json;
+mod links;
 mod read;
 mod sample;
 mod show;
@@ -18,14 +20,19 @@ use regex::Regex;
 use serde_json::value::RawValue;
 
 use crate::expression::{Expression, ExpressionFault, Names};
-use crate::{Fault, Faults, Field, FieldKind, MAX_FIELDS, MAX_RULES, Table, Value};
+use crate::{Fault, Faults, Field, FieldKind, MAX_FIELDS, MAX_LINKS, MAX_RULES, Table, Value};
 use formula::Formula;
+use links::CompiledLink;
 
 pub use fold::fold;
+pub use links::{
+    LinkAnswer, LinkMessage, MAX_LINK_HOLES, MAX_ORDERING_KEY_BYTES, MAX_TEMPLATE_BYTES, RecordWrite, Silence,
+};
+pub use read::moment;
 pub use show::Clear;
 
-/// A table whose design is sound, with its patterns, defaults, formulas and rules compiled. Made once per version of the
-/// table and shared.
+/// A table whose design is sound, with its patterns, defaults, formulas, rules and links compiled. Made once per version
+/// of the table and shared.
 pub struct TableSchema {
     table: Table,
     /// One per field, in the same order.
@@ -34,6 +41,8 @@ pub struct TableSchema {
     formulas: Vec<Formula>,
     /// One per rule, in the same order.
     rules: Vec<Expression>,
+    /// One per link, in the same order.
+    links: Vec<CompiledLink>,
 }
 
 /// What of a field is compiled.
@@ -56,7 +65,7 @@ impl TableSchema {
     pub fn compile(table: Table) -> Result<TableSchema, Faults> {
         let mut faults = Faults::none();
         design::check(&table, &mut faults);
-        if table.fields.len() > MAX_FIELDS || table.rules.len() > MAX_RULES {
+        if table.fields.len() > MAX_FIELDS || table.rules.len() > MAX_RULES || table.links.len() > MAX_LINKS {
             // Compiling takes time, and this much of it was not to be.
             return Err(faults);
         }
@@ -70,8 +79,9 @@ impl TableSchema {
             let compiled = Expression::condition(&rule.expression, Names::OldAndNew, &table);
             rules.extend(faults.take(roomy(compiled, &mut room, format!("rules/{at}/expression"))));
         }
+        let links = links::compile(&table, &mut room, &mut faults);
         faults.into_result()?;
-        let schema = TableSchema { table, fields, formulas, rules };
+        let schema = TableSchema { table, fields, formulas, rules, links };
         let mut faults = Faults::none();
         schema.try_on_samples(&mut faults);
         faults.into_result().map(|()| schema)

@@ -92,9 +92,12 @@ fn not_kept(error: DecimalError) -> Fault {
     Fault::new("", code, error.to_string())
 }
 
-/// RFC 3339 to the letter, from the year 1 to the end of the calendar in UTC, so that it is written with four digits and every
-/// reader agrees which year it is.
-fn moment(text: &str) -> Result<Timestamp, Fault> {
+/// A moment as a caller says it: RFC 3339 to the letter, from the year 1 to the end of the calendar in UTC, so that it is written
+/// with four digits and every reader agrees which year it is.
+///
+/// # Errors
+/// A fault of code `date-time`.
+pub fn moment(text: &str) -> Result<Timestamp, Fault> {
     static FORM: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$")
             .expect("this pattern compiles")
@@ -166,7 +169,8 @@ fn bytes_of(json: &str) -> impl Iterator<Item = (bool, u8)> + '_ {
     })
 }
 
-fn without_blanks(json: &str) -> String {
+/// A JSON text without the blanks between its parts.
+pub(super) fn without_blanks(json: &str) -> String {
     let kept = bytes_of(json).filter(|(inside, byte)| *inside || !byte.is_ascii_whitespace());
     String::from_utf8(kept.map(|(_, byte)| byte).collect()).expect("only ASCII blanks were left out")
 }

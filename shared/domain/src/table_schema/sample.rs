@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use super::TableSchema;
 use crate::expression::{EvaluationError, Expression, Scene};
-use crate::{Decimal, Faults, Field, FieldId, FieldKind, NumberRules, Operation, Secret, Value, Values};
+use crate::{
+    Decimal, Faults, Field, FieldId, FieldKind, NumberRules, Operation, Operations, Secret, Value, Values,
+};
 
 /// What a sample is made of. Expressions turn texts into numbers, moments and spans of time, and divide by and into numbers and
 /// their differences; each finds a sample that it can work with.
@@ -25,8 +27,34 @@ const SAMPLES: [MadeOf; 5] = [
     MadeOf { text: "a@example.com", number: (5040, 5040) },
 ];
 
+/// An expression to be tried.
+struct Tried<'t> {
+    expression: &'t Expression,
+    /// The writes it is for.
+    on: Operations,
+    /// What it is called.
+    what: &'t str,
+    /// Where it stands.
+    path: String,
+}
+
+/// Whether there is an answer for any scene, else why there is none for the first: that sample is as full as any and the plainest.
+fn first_answer(
+    scenes: Vec<Scene<'_>>,
+    ask: impl Fn(&Scene<'_>) -> Result<(), EvaluationError>,
+) -> Result<(), EvaluationError> {
+    let mut first = Ok(());
+    for scene in &scenes {
+        match ask(scene) {
+            Ok(()) => return Ok(()),
+            Err(error) => first = first.and(Err(error)),
+        }
+    }
+    first
+}
+
 impl TableSchema {
-    /// Tries each formula and rule on sample records; what works on none of them is a fault.
+    /// Tries each formula, rule and link on sample records; what works on none of them is a fault.
     pub(super) fn try_on_samples(&self, faults: &mut Faults) {
         let mut samples: Vec<Values> = SAMPLES.iter().map(|made_of| self.sample(made_of)).collect();
         let unknown = self.unknown_in_shape();
@@ -35,6 +63,7 @@ impl TableSchema {
             // Those that test for null before all else are tried where they find it.
             samples.push(Values::new());
             self.try_rules(&samples, &unknown, faults);
+            self.try_links(&samples, &unknown, faults);
         }
     }
 
@@ -63,35 +92,66 @@ impl TableSchema {
     /// Asks every rule about the samples, for each kind of write it is for.
     fn try_rules(&self, samples: &[Values], unknown: &BTreeSet<FieldId>, faults: &mut Faults) {
         for (at, (rule, expression)) in self.table.rules.iter().zip(&self.rules).enumerate() {
-            if !expression.fields().is_disjoint(unknown) {
-                continue;
+            let tried =
+                Tried { expression, on: rule.on, what: "this rule", path: format!("rules/{at}/expression") };
+            self.try_expression(&tried, samples, unknown, faults, |scene| expression.holds(scene).map(drop));
+        }
+    }
+
+    /// Asks every link's condition and fills its holes, for each kind of write it is for.
+    fn try_links(&self, samples: &[Values], unknown: &BTreeSet<FieldId>, faults: &mut Faults) {
+        for (at, (link, compiled)) in self.table.links.iter().zip(&self.links).enumerate() {
+            if let Some(expression) = compiled.condition() {
+                let path = format!("links/{at}/condition");
+                let tried = Tried { expression, on: link.on, what: "this condition", path };
+                self.try_expression(&tried, samples, unknown, faults, |scene| {
+                    expression.holds(scene).map(drop)
+                });
             }
-            for operation in [Operation::Create, Operation::Update, Operation::Delete] {
-                if rule.on.contains(operation)
-                    && let Err(reason) = self.try_rule(expression, operation, samples)
-                {
-                    let hint = match operation {
-                        Operation::Create => " (on create, old is null)",
-                        Operation::Delete => " (on delete, new is null)",
-                        Operation::Update => "",
-                    };
-                    let message =
-                        format!("this rule fails on every sample {}: {reason}{hint}", operation.as_str());
-                    faults.add(format!("rules/{at}/expression"), "expression", message);
-                }
+            for (place, hole) in compiled.holes() {
+                let expression = hole.expression();
+                let path = format!("links/{at}/{place}");
+                let tried = Tried { expression, on: link.on, what: &hole.told(), path };
+                self.try_expression(&tried, samples, unknown, faults, |scene| {
+                    expression.value(scene).map(drop)
+                });
             }
         }
     }
 
-    /// Whether a rule has an answer for any sample, else why not.
-    fn try_rule(
+    /// Whether an expression has an answer for any sample of each kind of write, else why not. What reads fields of unknown
+    /// shape is not tried.
+    fn try_expression(
         &self,
-        rule: &Expression,
-        operation: Operation,
+        tried: &Tried<'_>,
         samples: &[Values],
-    ) -> Result<(), EvaluationError> {
+        unknown: &BTreeSet<FieldId>,
+        faults: &mut Faults,
+        ask: impl Fn(&Scene<'_>) -> Result<(), EvaluationError>,
+    ) {
+        if !tried.expression.fields().is_disjoint(unknown) {
+            return;
+        }
+        for operation in [Operation::Create, Operation::Update, Operation::Delete] {
+            if tried.on.contains(operation)
+                && let Err(reason) = first_answer(self.scenes(operation, samples), &ask)
+            {
+                let hint = match operation {
+                    Operation::Create => " (on create, old is null)",
+                    Operation::Delete => " (on delete, new is null)",
+                    Operation::Update => "",
+                };
+                let (what, operation) = (tried.what, operation.as_str());
+                let message = format!("{what} fails on every sample {operation}: {reason}{hint}");
+                faults.add(tried.path.as_str(), "expression", message);
+            }
+        }
+    }
+
+    /// The samples as such writes see them.
+    fn scenes<'s>(&'s self, operation: Operation, samples: &'s [Values]) -> Vec<Scene<'s>> {
         let table = &self.table;
-        let scenes: Vec<Scene<'_>> = match operation {
+        match operation {
             Operation::Create => {
                 samples.iter().map(|new| Scene { table, old: None, new: Some(new) }).collect()
             }
@@ -103,16 +163,7 @@ impl TableSchema {
                     samples.iter().map(move |new| Scene { table, old: Some(old), new: Some(new) })
                 })
                 .collect(),
-        };
-        let mut first = Ok(());
-        for scene in &scenes {
-            match rule.holds(scene) {
-                Ok(_) => return Ok(()),
-                // The first sample is as full as any and the plainest: its reason is the one to tell.
-                Err(error) => first = first.and(Err(error)),
-            }
         }
-        first
     }
 
     /// Fields whose shape no sample can guess: JSON, and formulas that look into it. What reads them is tried by real records

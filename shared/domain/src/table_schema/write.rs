@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{Preset, TableSchema, bounds, read};
-use crate::expression::{Expression, Scene};
+use crate::expression::{Expression, JsonSeen, Scene};
 use crate::{Faults, Field, FieldId, FieldKind, Operation, RawFields, Value, Values};
 
 impl TableSchema {
@@ -14,6 +14,20 @@ impl TableSchema {
     /// All faults at once: of a field under `fields/NAME`, of a rule under `rules/NAME`. A rule or formula that reads a field
     /// with a fault is not asked: its answer would be about another record.
     pub fn create(&self, given: &RawFields, now: Timestamp) -> Result<Values, Faults> {
+        self.write(None, self.defaults(given, now), given)
+    }
+
+    /// The values of a record that somebody made up as one that is stored: as [`TableSchema::create`], but no rule is asked, for
+    /// those concern writes and may be younger than a record.
+    pub fn stored(&self, given: &RawFields, now: Timestamp) -> Result<Values, Faults> {
+        let mut values = self.defaults(given, now);
+        let mut check = Check { schema: self, faults: Faults::none(), tainted: BTreeSet::new() };
+        check.values(given, &mut values);
+        check.faults.into_result().map(|()| values)
+    }
+
+    /// What a new record has in the fields that are left out.
+    fn defaults(&self, given: &RawFields, now: Timestamp) -> Values {
         let mut values = Values::new();
         for (field, compiled) in self.table.fields.iter().zip(&self.fields) {
             if given.contains_key(field.api_name.as_str()) {
@@ -25,7 +39,7 @@ impl TableSchema {
                 None => {}
             }
         }
-        self.write(None, values, given)
+        values
     }
 
     /// The values of a changed record: `old` with what is given put over it, a `null` taking a value away; formulas anew.
@@ -45,11 +59,7 @@ impl TableSchema {
 
     fn write(&self, old: Option<&Values>, mut values: Values, given: &RawFields) -> Result<Values, Faults> {
         let mut check = Check { schema: self, faults: Faults::none(), tainted: BTreeSet::new() };
-        check.names(given);
-        for at in 0..self.fields.len() {
-            check.field(at, given, &mut values);
-        }
-        check.formulas(&mut values);
+        check.values(given, &mut values);
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
         check.rules(operation, old, Some(&values));
         check.faults.into_result().map(|()| values)
@@ -65,6 +75,15 @@ struct Check<'s> {
 }
 
 impl Check<'_> {
+    /// All that a record has: what is given goes into `values`, and the formulas' results.
+    fn values(&mut self, given: &RawFields, values: &mut Values) {
+        self.names(given);
+        for at in 0..self.schema.fields.len() {
+            self.field(at, given, values);
+        }
+        self.formulas(values);
+    }
+
     /// Every name that is given is that of a field.
     fn names(&mut self, given: &RawFields) {
         for name in given.keys().filter(|name| self.schema.table.field(name).is_none()) {
@@ -140,12 +159,13 @@ impl Check<'_> {
 
     fn rules(&mut self, operation: Operation, old: Option<&Values>, new: Option<&Values>) {
         let table = &self.schema.table;
+        let (scene, seen) = (Scene { table, old, new }, JsonSeen::default());
         for (rule, expression) in table.rules.iter().zip(&self.schema.rules) {
             if !rule.on.contains(operation) || self.reads_tainted(expression) {
                 continue;
             }
             let path = format!("rules/{}", rule.name);
-            match expression.holds(&Scene { table, old, new }) {
+            match expression.holds_having_seen(&scene, &seen) {
                 Ok(true) => {}
                 Ok(false) => self.faults.add(path, "rule", rule.message.as_str()),
                 Err(error) => {

@@ -122,6 +122,8 @@ pub(crate) async fn deaf() -> (String, TcpListener) {
 
 pub(crate) const SEND_BUDGET: Duration = Duration::from_millis(3_600);
 
+pub(crate) const SEND_ONCE_BUDGET: Duration = Duration::from_secs(4);
+
 pub(crate) fn sqs(name: &str) -> SqsQueue {
     SqsQueue { region: "us-east-1".into(), account: "000000000000".into(), name: name.into() }
 }
@@ -141,6 +143,7 @@ pub(crate) fn message(id: usize, key: Option<&str>) -> Outgoing {
         body: format!(r#"{{"number":{id}}}"#),
         ordering_key: key.map(str::to_owned),
         delay_secs: 0,
+        attributes: Vec::new(),
     }
 }
 

@@ -5,7 +5,8 @@ use queue::{Accepted, Outgoing, Place, SendError};
 use serde_json::json;
 
 use crate::engine::{
-    Answer, Engine, SEND_BUDGET, deaf, fifo, message, nobody, queues_at, refused, standard, taken,
+    Answer, Engine, SEND_BUDGET, SEND_ONCE_BUDGET, batch, deaf, fifo, message, nobody, queues_at, refused,
+    standard, taken,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,6 +36,7 @@ async fn a_message_travels_byte_for_byte_with_its_id_and_round_beside_it() {
             body: body.into(),
             ordering_key: ordering_key.map(str::to_owned),
             delay_secs,
+            attributes: Vec::new(),
         };
         engine.queues().send(&to, &message).await.unwrap();
         let mut expect = json!({"MessageBody": body, "MessageAttributes": attributes});
@@ -134,4 +136,52 @@ async fn an_engine_that_is_not_there_is_unreachable_and_one_that_is_silent_is_un
     assert!(deaf.as_ref().is_err_and(SendError::is_outcome_unknown), "{deaf:?}");
     assert!(begun.elapsed() < SEND_BUDGET, "{:?}", begun.elapsed());
     assert_eq!(engine.asked().len(), 2);
+}
+
+/// What a strict write is told of its one attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_sent_once_is_one_request_whatever_comes_of_it() {
+    type Told = fn() -> Answer;
+    let check = async |told: Told, expect: &str| {
+        let engine = Engine::serve(move |_, _| told()).await;
+        let begun = Instant::now();
+        let told = match engine.queues().send_once(&standard(), &message(1, None)).await {
+            Ok(accepted) => accepted.sqs_id,
+            Err(SendError::Refused { code, .. }) => code,
+            Err(error) => format!("{}", error.is_outcome_unknown()),
+        };
+        assert_eq!((told.as_str(), engine.asked().len()), (expect, 1));
+        assert!(begun.elapsed() < SEND_ONCE_BUDGET, "{:?}", begun.elapsed());
+    };
+    check(|| taken("sqs-1"), "sqs-1").await;
+    check(|| refused(400, "QueueDoesNotExist"), "QueueDoesNotExist").await;
+    check(|| refused(400, "ThrottlingException"), "ThrottlingException").await;
+    check(|| refused(500, "InternalError"), "true").await;
+    check(|| Answer::HangUp, "true").await;
+    check(|| Answer::Silence, "true").await;
+    let gone = queues_at(&nobody().await).send_once(&standard(), &message(1, None)).await.unwrap_err();
+    assert!(matches!(gone, SendError::Unreachable { .. }), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_else_travels_beside_a_body_does_so_alone_and_in_a_batch() {
+    let engine = Engine::serve(|asked, _| match asked.action.as_str() {
+        "SendMessage" => taken("sqs-1"),
+        _ => batch(asked, |_| Ok(())),
+    })
+    .await;
+    let mut message = message(1, None);
+    message.attributes = vec![("table", "Student".to_owned()), ("version", "7".to_owned())];
+    engine.queues().send(&standard(), &message).await.unwrap();
+    engine.queues().send_once(&standard(), &message).await.unwrap();
+    engine.queues().send_all(&standard(), std::slice::from_ref(&message)).await.pop().unwrap().unwrap();
+    for asked in engine.asked() {
+        let beside = match asked.action.as_str() {
+            "SendMessage" => &asked.body["MessageAttributes"],
+            _ => &asked.body["Entries"][0]["MessageAttributes"],
+        };
+        let text = |value: &str| json!({"DataType": "String", "StringValue": value});
+        assert_eq!((&beside["table"], &beside["version"]), (&text("Student"), &text("7")));
+        assert_eq!(beside["message-id"], text(&message.message_id));
+    }
 }

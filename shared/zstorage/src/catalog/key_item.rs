@@ -94,7 +94,7 @@ mod tests {
     prop_compose! {
         fn keys()(
             label in "\\PC{0,60}", hashes in proptest::collection::vec(any::<[u8; 32]>(), 0..3), random in any::<u64>(),
-            scopes in proptest::collection::vec("queue:(read|write|publish):([a-z]{1,9}|\\*)|key:(read|write)|dead-letter:read|\\*", 0..6),
+            scopes in proptest::collection::vec("queue:(read|write|publish):([a-z]{1,9}|\\*)|key:(read|write)|dead-letter:(read|write)|\\*", 0..6),
             created_at in times(), expires_at in proptest::option::of(times()), revoked_at in proptest::option::of(times()),
         ) -> ApiKey {
             let mut random: rand::rngs::StdRng = rand::SeedableRng::seed_from_u64(random);

@@ -88,7 +88,7 @@ fn worker(word: &str) -> Option<WorkerMode> {
     [WorkerMode::Attached, WorkerMode::None].into_iter().find(|worker| worker_word(*worker) == word)
 }
 
-fn state_word(state: QueueState) -> &'static str {
+pub(super) fn state_word(state: QueueState) -> &'static str {
     match state {
         QueueState::Creating => "creating",
         QueueState::Ready => "ready",

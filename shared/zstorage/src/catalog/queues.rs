@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use domain::{Queue, QueueId, QueueName};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::{Queue, QueueId, QueueName, QueueState};
 
 use super::{Catalog, CatalogError, name_contains, queue_item};
 use crate::item::{Reader, Writer, text};
@@ -167,6 +168,14 @@ impl Catalog {
         let done = self.0.table.transact("delete a queue", actions).await;
         self.0.queues.remove(&queue.id);
         done.map_err(super::changed)
+    }
+
+    /// Holds a transaction back unless the queue is registered and in use.
+    pub(super) fn queue_in_use(&self, id: QueueId) -> TransactWriteItem {
+        let condition = Expression::new("#state = :ready")
+            .name("#state", "state")
+            .value(":ready", text(queue_item::state_word(QueueState::Ready)));
+        self.0.table.wire(Action::Check { pk: queue_item::PK.to_owned(), sk: id.to_string(), condition })
     }
 
     /// The guards of `queue` that are its own at this moment.

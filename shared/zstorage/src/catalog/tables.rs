@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{ReturnValue, TransactWriteItem};
-use domain::{ApiName, Fault, Faults, Job, Table, TablePrefix, TableSchema};
+use domain::{ApiName, Fault, Faults, Job, QueueId, Table, TablePrefix, TableSchema};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Catalog, CatalogError, changed, name_contains, table_item};
@@ -148,6 +148,20 @@ impl Catalog {
         job: &Job,
     ) -> Result<Arc<TableSchema>, CatalogError> {
         self.change_table(old, new, vec![jobs.birth(job)]).await
+    }
+
+    /// As [`Catalog::update_table`], while `queue` is in use: what ties a table to a queue and what deletes that queue never pass
+    /// each other unseen.
+    ///
+    /// # Errors
+    /// As there; [`CatalogError::Conflict`] also where the queue is not in use.
+    pub async fn update_table_with_queue(
+        &self,
+        old: &Table,
+        new: &Table,
+        queue: QueueId,
+    ) -> Result<Arc<TableSchema>, CatalogError> {
+        self.change_table(old, new, vec![self.queue_in_use(queue)]).await
     }
 
     async fn change_table(

@@ -4,12 +4,10 @@ use domain::{DeadReason, HandlerName, Letter, LetterOrigin, LetterState, QueueNa
 use super::{MessagesError, message_pk};
 use crate::StoreError;
 use crate::item::{Item, Reader, Writer, number, text};
+use crate::parts::parts;
 
 /// The most that is kept of one letter, bytes of body and all else: one DynamoDB transaction carries 4 MiB.
 pub const MAX_LETTER_BYTES: usize = 4_000_000;
-
-/// A body up to this lies in the letter's item, bytes; a longer one in parts of as much. An item ends at 400 KB.
-const PART_BYTES: usize = 300 * 1024;
 
 /// All of a letter but its body lies in one item, which must keep clear of DynamoDB's 400 KB.
 const MAX_REST_BYTES: usize = 80 * 1024;
@@ -26,7 +24,7 @@ pub(super) fn write(letter: &Letter) -> Result<Vec<Item>, MessagesError> {
         return Err(MessagesError::TooLarge { bytes: body.len() + rest });
     }
     let pk = message_pk(&letter.message_id);
-    let parts = if body.len() > PART_BYTES { parts(body) } else { Vec::new() };
+    let parts = parts(body);
     let inline = letter.body.as_ref().filter(|_| parts.is_empty());
     let (origin, unknown, retried) = match letter.origin {
         LetterOrigin::Publish { outcome_unknown, may_have_been_retried } => {
@@ -124,17 +122,6 @@ fn state(word: &str) -> Option<LetterState> {
     [LetterState::Open, LetterState::Closed].into_iter().find(|state| state_word(*state) == word)
 }
 
-/// Cuts between characters, never within one.
-fn parts(mut body: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    while !body.is_empty() {
-        let (part, rest) = body.split_at(body.floor_char_boundary(PART_BYTES));
-        parts.push(part);
-        body = rest;
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -227,18 +214,5 @@ mod tests {
             letter.log = "x".repeat(MAX_REST_BYTES + 1);
             prop_assert!(is_too_large(&letter));
         }
-    }
-
-    #[test]
-    fn a_body_is_cut_only_where_it_must_be() {
-        let check = |len: usize, expect: usize| {
-            let parts = if len > PART_BYTES { parts(&"x".repeat(len)).len() } else { 0 };
-            assert_eq!(parts, expect, "{len} bytes");
-        };
-        check(299 * 1024, 0);
-        check(300 * 1024, 0);
-        check(300 * 1024 + 1, 2);
-        check(301 * 1024, 2);
-        check(1024 * 1024, 4);
     }
 }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt};
 
+use super::links::strict_faults;
 use super::row::RowKey;
 use super::write::Answers;
 use super::{By, Change, Records, WriteError, Written};
@@ -13,16 +14,21 @@ impl Records {
     /// Does many changes. Atomic: all in one transaction, or none; then each that stood in the way has its reason and each other
     /// [`WriteError::Undone`]. Not atomic: each in a transaction of its own, those on one record in their order, else several at
     /// once and in no order; one that fails keeps no other from being done. The idempotency key is for the whole batch; of one that is not atomic each operation
-    /// has its own share of it, too: repeated, the batch goes on where it was cut off.
+    /// has its own share of it, too: repeated, the batch goes on where it was cut off. An atomic batch cannot wait for a queue:
+    /// operations that a strict link is asked at are [`WriteError::Invalid`]. Of one that is not atomic each is held for itself.
     ///
     /// # Errors
     /// [`WriteError::OtherBody`], and then nothing of it was done; [`WriteError::Store`]. For an atomic batch what else is true of
     /// it as a whole: [`WriteError::TooMany`], [`WriteError::TooLarge`], [`WriteError::Contended`].
     pub async fn batch(&self, changes: Vec<Change>, atomic: bool, by: &By) -> Result<Answers, WriteError> {
         if atomic {
-            return match changes.is_empty() {
-                true => Ok(Vec::new()),
-                false => self.commit(&changes, RowKey::of(by, None).as_ref()).await,
+            if changes.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (row, strict) = (RowKey::of(by, None), strict_faults(&changes));
+            return match strict.is_empty() {
+                true => self.commit(&changes, row.as_ref(), by.depth).await,
+                false => self.refused(&changes, row.as_ref(), strict).await,
             };
         }
         self.each(changes.into_iter().enumerate().collect(), by).await
@@ -56,7 +62,7 @@ impl Records {
     /// Does one operation of a batch, under its own share of the idempotency key.
     async fn share(&self, operation: usize, change: Change, by: &By) -> Result<Written, WriteError> {
         let row = RowKey::of(by, Some(operation));
-        let mut answers = self.commit(&[change], row.as_ref()).await?;
+        let mut answers = self.commit(&[change], row.as_ref(), by.depth).await?;
         answers.pop().expect("one change has one answer")
     }
 }

@@ -9,12 +9,11 @@ use futures::stream::{self, TryStreamExt};
 use super::guard::{self, all_guards_of, guard_of};
 use super::index_key::index_key;
 use super::item::{at_version, index_attributes, key_of, readable_values, record_of};
-use super::scan::{ASKS, pause_before};
 use super::stray::{Held, Stray};
 use super::{OpenTable, Records};
 use crate::StoreError;
 use crate::item::{Item, Reader, bytes, key, text};
-use crate::table::{Action, Expression, Undone, held_by_a_transaction, patiently};
+use crate::table::{ASKS, Action, Expression, Undone, held_by_a_transaction, patiently, pause_before};
 
 /// Records that are put into an index at once.
 const AT_ONCE: usize = 8;
@@ -118,7 +117,7 @@ impl Records {
             (None, Some(guard)) => (Action::Check { pk, sk, condition }, guard),
         };
         let before: Vec<RecordId> = stray.iter().map(|stray| stray.holder).collect();
-        let mut actions = vec![own, guard::take(&guard, record.id, &before)];
+        let mut actions = vec![own, guard::take(&guard, record.id, &before, None)];
         actions.extend(stray.map(Stray::check));
         match self.table.transact(OPERATION, actions).await {
             Ok(()) => Ok(Put::Done),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Index, IndexId, RecordId, Table, Values, hex};
+use domain::{EntryKey, Index, IndexId, RecordId, Table, Values, hex};
 use sha2::{Digest, Sha256};
 
+use super::held::HELD;
 use super::index_key::values_key;
 use crate::StoreError;
 use crate::item::{Item, Reader, Writer, text};
@@ -39,8 +40,9 @@ pub(super) fn all_guards_of(table: &Table, values: &Values) -> impl Iterator<Ite
 }
 
 /// Takes a guard for `id`: it is free, or its own already, or held by one of `before`, who have no need of it once this is done.
-pub(super) fn take(pk: &str, id: RecordId, before: &[RecordId]) -> Action {
-    let item = Writer::new(pk, SK).set(HOLDER, text(id)).done();
+/// Where a strict write takes it, `entry` marks it: until that write stands, its holder has not the values.
+pub(super) fn take(pk: &str, id: RecordId, before: &[RecordId], entry: Option<&EntryKey>) -> Action {
+    let item = Writer::new(pk, SK).set(HOLDER, text(id)).set_some(HELD, entry.map(text)).done();
     Action::Put(item, Some(free_or_held_by(before.iter().chain([&id]))))
 }
 

@@ -84,9 +84,14 @@ pub(crate) fn record_of(open: &OpenTable, item: &Item) -> Result<Record, StoreEr
     let id: RecordId = reader.parsed("sk")?;
     let moment =
         |name: &str| moment_of(reader.text(name)?).ok_or_else(|| reader.fault(name, "is not a moment"));
+    let table = open.schema.table();
     let mut values = Values::new();
-    for field in &open.schema.table().fields {
-        if let Some(value) = value_of(open, id, field, &reader)? {
+    for (name, stored) in item {
+        let field = name.strip_prefix('f').and_then(|id| table.field_by_id(FieldId(id.parse().ok()?)));
+        if let Some(field) = field
+            && let Some(value) =
+                value_of(open, id, field, stored).map_err(|fault| reader.fault(name, fault))?
+        {
             values.insert(field.id, value);
         }
     }
@@ -130,14 +135,13 @@ pub(crate) fn attribute_of(value: &Value) -> AttributeValue {
     }
 }
 
+/// The value of a field; an error is what is wrong with it.
 fn value_of(
     open: &OpenTable,
     id: RecordId,
     field: &Field,
-    reader: &Reader<'_>,
-) -> Result<Option<Value>, StoreError> {
-    let name = field_attribute(field.id);
-    let Some(stored) = reader.0.get(&name) else { return Ok(None) };
+    stored: &AttributeValue,
+) -> Result<Option<Value>, &'static str> {
     let read = match &field.kind {
         FieldKind::EncryptedText(_) => {
             let sealed = stored.as_b().ok();
@@ -148,16 +152,18 @@ fn value_of(
     match (&field.kind, read) {
         // A formula that gives another kind now: its old values are as good as absent until the record is written.
         (FieldKind::Formula { .. }, None) => Ok(None),
-        (FieldKind::EncryptedText(_), None) => Err(reader.fault(&name, "does not open with the table's key")),
-        (_, None) => Err(reader.fault(&name, "is not of its field's kind")),
+        (FieldKind::EncryptedText(_), None) => Err("does not open with the table's key"),
+        (_, None) => Err("is not of its field's kind"),
         (_, value) => Ok(value),
     }
 }
 
 fn plain_value(kind: &FieldKind, stored: &AttributeValue) -> Option<Value> {
     let stored_text = || stored.as_s().ok();
-    let exact = || stored.as_n().ok().and_then(|digits| digits.parse::<Decimal>().ok());
-    let whole = || exact().and_then(|number| number.to_i64());
+    let digits = || stored.as_n().ok();
+    let exact = || digits()?.parse::<Decimal>().ok();
+    // Another writer's `1e2` is as whole as a 100.
+    let whole = || digits()?.parse().ok().or_else(|| exact()?.to_i64());
     match kind {
         FieldKind::Text(_)
         | FieldKind::TextArea(_)
@@ -265,7 +271,11 @@ mod tests {
             version: 1,
         };
         let keys = DataKey::of(&[7; 32]).unwrap().table_keys();
-        OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys: Arc::new(keys) }
+        OpenTable {
+            schema: Arc::new(TableSchema::compile(table).unwrap()),
+            keys: Arc::new(keys),
+            queues: Arc::default(),
+        }
     }
 
     fn moments() -> impl Strategy<Value = Timestamp> {

@@ -1,6 +1,7 @@
 use domain::{Operation, Record, RecordId, TableState};
 use jiff::Timestamp;
 
+use super::held::is_held;
 use super::item::{item_of, keep_newer_fields, record_of};
 use super::size::{MAX_RECORD_BYTES, item_bytes};
 use super::{Change, ChangeKind, OpenTable, WriteError};
@@ -26,6 +27,11 @@ impl Judged<'_> {
             (Some(old), Some((new, _))) => old.values == new.values,
             _ => false,
         }
+    }
+
+    /// The version of the write; a removal counts as one more.
+    pub(super) fn version(&self) -> u64 {
+        self.old.as_ref().map_or(1, |old| old.version + 1)
     }
 
     /// The record that the answer shows, and its item.
@@ -63,6 +69,9 @@ pub(super) fn judge<'c>(
         ChangeKind::Delete { if_match, .. } => (None, if_match),
     };
     let old_item = old_item.ok_or(WriteError::Missing)?;
+    if is_held(old_item) {
+        return Err(WriteError::Held);
+    }
     let old = record_of(table, old_item)?;
     if if_match.is_some_and(|version| version != old.version) {
         return Err(WriteError::Stale { current: old.version });

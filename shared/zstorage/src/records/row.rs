@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{KeyId, Operation, RecordId, hex};
+use domain::{EntryKey, KeyId, Operation, RecordId, hex};
 use sha2::{Digest, Sha256};
 
+use super::held::{HELD, marked_by};
 use super::item::{CREATED, UPDATED, VERSION, record_of};
-use super::size::item_bytes;
-use super::{By, Change, Records, WriteError, Written};
+use super::size::{item_bytes, value_bytes};
+use super::{By, Change, Pending, Records, WriteError, Written};
+use crate::StoreError;
 use crate::item::{Item, Reader, Writer, bytes, number, text};
 use crate::table::{Action, Expression, Undone};
 
@@ -20,6 +22,15 @@ const PART_BYTES: usize = 300 * 1024;
 
 /// The attribute of time to live, epoch seconds. It only cleans: what is over is told by code.
 const TTL: &str = "expires-at";
+
+/// What a row remembers of one change.
+pub(super) struct Outcome<'i> {
+    pub(super) operation: Operation,
+    /// The item of the record that the answer shows.
+    pub(super) item: &'i Item,
+    /// The messages that came of it.
+    pub(super) messages: Vec<Pending>,
+}
 
 /// A row's key, and the hash of the request that may use it.
 #[derive(Debug, Clone)]
@@ -45,30 +56,44 @@ impl RowKey {
         if part == 0 { self.sk.clone() } else { format!("{}/{part}", self.sk) }
     }
 
-    /// The actions that write the row, with what was done and the record that each answer shows: the first alone has the condition that the key is free.
+    /// Its partition and sort key.
+    pub(super) fn place(&self) -> (String, String) {
+        (self.pk.clone(), self.sk.clone())
+    }
+
+    /// The actions that write the row, with what each answer shows: the first alone has the condition that the key is free. With
+    /// `held` there is no answer yet: that strict write is still under way.
     pub(super) fn take<'i>(
         &self,
-        outcomes: impl Iterator<Item = (Operation, &'i Item)>,
+        outcomes: impl Iterator<Item = Outcome<'i>>,
+        held: Option<&EntryKey>,
         now_secs: i64,
     ) -> Vec<Action> {
         let mut parts: Vec<Vec<AttributeValue>> = vec![Vec::new()];
         let mut filled = 0;
-        for (operation, item) in outcomes {
+        for Outcome { operation, item, messages } in outcomes {
             let image = image(item);
-            let size = item_bytes(&image);
+            let messages = (!messages.is_empty()).then(|| told(&messages));
+            let size = item_bytes(&image) + messages.as_ref().map_or(0, value_bytes);
             if filled > 0 && filled + size > PART_BYTES {
                 parts.push(Vec::new());
                 filled = 0;
             }
             filled += size;
-            let entry = HashMap::from([
+            let mut entry = HashMap::from([
                 ("op".to_owned(), text(operation.as_str())),
                 ("r".to_owned(), AttributeValue::M(image)),
             ]);
+            entry.extend(messages.map(|messages| ("m".to_owned(), messages)));
             parts.last_mut().expect("there is one from the start").push(AttributeValue::M(entry));
         }
         let count = parts.len();
-        let item = |(part, entries)| self.item(part, entries, count, now_secs);
+        let item = |(part, entries)| {
+            let mut item = self.item(part, entries, count, now_secs);
+            let held = held.filter(|_| part == 0);
+            item.extend(held.map(|entry| (HELD.to_owned(), text(entry))));
+            item
+        };
         let mut condition = Some(free(now_secs));
         parts.into_iter().enumerate().map(|part| Action::Put(item(part), condition.take())).collect()
     }
@@ -133,6 +158,9 @@ impl Records {
         if reader.hash("request")? != row.request {
             return Err(WriteError::OtherBody);
         }
+        if marked_by(&first)?.is_some() {
+            return Err(WriteError::InFlight);
+        }
         let parts: usize = reader.number("parts")?;
         let mut entries = reader.list("outcomes")?.to_vec();
         for part in 1..parts {
@@ -168,5 +196,35 @@ fn written(reader: &Reader<'_>, entry: &AttributeValue, change: &Change) -> Resu
         return Err(WriteError::OtherBody);
     }
     let record = record_of(&change.table, image)?;
-    Ok(Written { record, operation, replayed: true })
+    let messages = match entry.contains_key("m") {
+        true => Reader(entry)
+            .list("m")?
+            .iter()
+            .map(|message| pending(reader, message))
+            .collect::<Result<_, _>>()?,
+        false => Vec::new(),
+    };
+    Ok(Written { record, operation, replayed: true, messages, held: None })
+}
+
+/// Messages as a row keeps them.
+fn told(messages: &[Pending]) -> AttributeValue {
+    let one = |message: &Pending| {
+        AttributeValue::M(HashMap::from([
+            ("e".to_owned(), text(message.entry)),
+            ("id".to_owned(), text(message.message_id)),
+            ("q".to_owned(), text(message.queue)),
+        ]))
+    };
+    AttributeValue::L(messages.iter().map(one).collect())
+}
+
+fn pending(row: &Reader<'_>, message: &AttributeValue) -> Result<Pending, StoreError> {
+    let message =
+        Reader(message.as_m().map_err(|_| row.fault("outcomes", "have messages that are not maps"))?);
+    Ok(Pending {
+        entry: message.parsed("e")?,
+        message_id: message.parsed("id")?,
+        queue: message.parsed("q")?,
+    })
 }

@@ -1,23 +1,14 @@
 //! Reading records by their keys: some at once, or all of a table one after the other.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
 use domain::{Record, RecordId};
-use tokio::time::sleep;
 
 use super::item::{key_of, partition, record_of};
 use super::{OpenTable, Records};
 use crate::StoreError;
 use crate::item::{Item, Reader, key};
 use crate::table::Range;
-
-/// Keys that one call may ask for.
-const KEYS_AT_ONCE: usize = 100;
-
-/// So often what a throttled table left out is asked for again.
-pub(super) const ASKS: u32 = 8;
 
 /// Some records of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,13 +17,6 @@ pub struct Scanned {
     pub records: Vec<Record>,
     /// Where to go on; `None` = these were the last.
     pub cursor: Option<String>,
-}
-
-/// Waits before what was left out is asked for again, longer each time.
-pub(super) async fn pause_before(ask: u32) {
-    if ask > 0 {
-        sleep(Duration::from_millis(10 << ask)).await;
-    }
 }
 
 impl Records {
@@ -45,25 +29,9 @@ impl Records {
             found.extend(self.table.get(OPERATION, &pk, &sk).await?.map(|item| (*id, item)));
             return Ok(found);
         }
-        for ids in ids.chunks(KEYS_AT_ONCE) {
-            let keys = ids.iter().map(|id| key_of(*id)).map(|(pk, sk)| key(&pk, &sk)).collect();
-            let keys = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
-            let mut asked = HashMap::from([(self.table.name.clone(), keys.expect("keys are set"))]);
-            for ask in 0..ASKS {
-                pause_before(ask).await;
-                let call = self.table.client.batch_get_item().set_request_items(Some(asked));
-                let answer = call.send().await.map_err(|error| StoreError::from_call(OPERATION, error))?;
-                for item in answer.responses.unwrap_or_default().into_values().flatten() {
-                    found.insert(Reader(&item).parsed("sk")?, item);
-                }
-                asked = answer.unprocessed_keys.unwrap_or_default();
-                if asked.is_empty() {
-                    break;
-                }
-            }
-            if !asked.is_empty() {
-                return Err(StoreError::Busy { operation: OPERATION });
-            }
+        let keys = ids.iter().map(|id| key_of(*id)).map(|(pk, sk)| key(&pk, &sk)).collect();
+        for item in self.table.get_all(OPERATION, keys, None).await? {
+            found.insert(Reader(&item).parsed("sk")?, item);
         }
         Ok(found)
     }

@@ -1,10 +1,12 @@
 //! Stray guards: their holder is gone, or has other values by now. For as long as its catalog is cached, a process writes records by
-//! the design that their table had, so without the guards of an index that was made since.
+//! the design that their table had, so without the guards of an index that was made since. A guard that a strict write has taken
+//! is none while the write is held, though its holder is not there yet, or as it was.
 
 use domain::{Index, RecordId};
 
 use super::guard::{self, guard_of};
-use super::item::{at_version, key_of, record_of};
+use super::held::{marked_by, unheld_at};
+use super::item::{key_of, record_of};
 use super::{OpenTable, Records};
 use crate::StoreError;
 use crate::table::{Action, Expression};
@@ -28,10 +30,10 @@ pub(super) enum Held {
 }
 
 impl Stray {
-    /// The holder is as it was seen: then whoever needs the guard may take it.
+    /// The holder is as it was seen, and no strict write is about to give it what the guard guards: then whoever needs it may take it.
     pub(super) fn check(self) -> Action {
         let (pk, sk) = key_of(self.holder);
-        let condition = self.version.map_or_else(Expression::absent, at_version);
+        let condition = self.version.map_or_else(Expression::absent, unheld_at);
         Action::Check { pk, sk, condition }
     }
 }
@@ -47,6 +49,12 @@ impl Records {
         const OPERATION: &str = "read who has a unique value";
         let Some(item) = self.table.get(OPERATION, guard, guard::SK).await? else { return Ok(Held::Free) };
         let holder = guard::holder(&item)?;
+        // The entry is asked first: what it holds no more, the record read after it has.
+        if let Some(entry) = marked_by(&item)?
+            && self.is_held(&entry).await?
+        {
+            return Ok(Held::By(holder));
+        }
         let (pk, sk) = key_of(holder);
         let Some(item) = self.table.get(OPERATION, &pk, &sk).await? else {
             return Ok(Held::Stray(Stray { holder, version: None }));

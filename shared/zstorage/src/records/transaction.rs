@@ -1,24 +1,32 @@
-//! The one transaction of a write: records, guards, lookups that must be there, the idempotency row. No two actions on one item.
+//! The one transaction of a write: records, guards, lookups that must be there, the idempotency row, the entries of messages. No two
+//! actions on one item. Where a strict link fires it is the first of two: see `held`.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use domain::{ApiName, Fault, Faults, FieldKind, IndexId, Operation, RecordId, Table, Value};
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use domain::{
+    ApiName, EntryKey, Fault, Faults, FieldKind, IndexId, Operation, OutboxEntry, RecordId, Table, Value,
+};
 use jiff::Timestamp;
 
 use super::guard::{self, guards_of};
-use super::item::{at_version, key_of};
+use super::held::{HELD_BY, Plan, unheld_at};
+use super::item::key_of;
 use super::judged::Judged;
-use super::row::RowKey;
+use super::links::Linked;
+use super::row::{Outcome, RowKey};
 use super::size::{MAX_TRANSACTION_BYTES, item_bytes};
 use super::stray::Stray;
 use super::{MAX_ACTIONS, WriteError};
+use crate::Outbox;
+use crate::item::text;
 use crate::table::{Action, Expression};
 
 /// What an action is for, so that a failed condition can be told in the caller's words. Operations are counted from 0.
 #[derive(Debug, PartialEq)]
 pub(super) enum Role {
-    /// The record is as it was read.
+    /// The record is as it was read, and no strict write holds it.
     Record,
     /// The operation takes what is unique to this index.
     Take { operation: usize, index: IndexId, guard: String },
@@ -28,13 +36,28 @@ pub(super) enum Role {
     Lookup(Vec<(usize, ApiName)>),
     /// The client's idempotency key is free.
     Row,
+    /// A message, or what lies beside a held one, is new.
+    Message,
+}
+
+/// What is to be done.
+pub(super) struct Wanted<'a, 'c> {
+    pub(super) judged: &'a [Judged<'c>],
+    /// The messages of each.
+    pub(super) linked: &'a [Linked],
+    pub(super) row: Option<&'a RowKey>,
 }
 
 /// What is sent, and what each part of it is for.
 #[derive(Default)]
 pub(super) struct Transaction {
     pub(super) actions: Vec<Action>,
+    /// Those on the Outbox, which stand behind `actions`.
+    pub(super) others: Vec<TransactWriteItem>,
+    /// Of `actions`, then of `others`.
     pub(super) roles: Vec<Role>,
+    /// Of a strict write, what it leaves to its second transaction.
+    plan: Option<Plan>,
     /// Records that are not written, and the version each must have; `None` = it must be gone.
     checked: BTreeMap<RecordId, Option<u64>>,
 }
@@ -63,19 +86,28 @@ impl Transaction {
         self.roles.push(role);
     }
 
-    /// What carries out `judged`, by what was `seen` of guards so far.
+    /// What carries out `wanted`, by what was `seen` of guards so far.
     pub(super) fn of(
-        judged: &[Judged<'_>],
-        row: Option<&RowKey>,
+        wanted: &Wanted<'_, '_>,
         seen: &Seen,
+        outbox: &Outbox,
         now: Timestamp,
     ) -> Result<Transaction, Unfit> {
+        let Wanted { judged, linked, row } = wanted;
         let mut transaction = Transaction::default();
         if row.is_none() && judged.iter().all(Judged::changes_nothing) {
             return Ok(transaction);
         }
-        for change in judged {
-            transaction.add(Role::Record, record(change));
+        let held = linked.iter().find_map(Linked::held);
+        if let (Some(held), [change], [linked]) = (held, *judged, *linked) {
+            transaction.plan = Some(plan(change, held, linked));
+            if let Some(hold) = hold(change, &held.key) {
+                transaction.add(Role::Record, hold);
+            }
+        } else {
+            for change in *judged {
+                transaction.add(Role::Record, record(change));
+            }
         }
         let mut faults = transaction.guards(judged, seen);
         faults.extend(transaction.lookups(judged));
@@ -83,12 +115,31 @@ impl Transaction {
             return Err(Unfit::Operations(faults));
         }
         if let Some(row) = row {
-            let outcomes = judged.iter().map(|change| (change.operation, change.shown().1));
-            for action in row.take(outcomes, now.as_second()) {
+            let outcomes = judged.iter().zip(*linked).map(|(change, linked)| outcome(change, linked));
+            for action in row.take(outcomes, held.map(|held| &held.key), now.as_second()) {
                 transaction.add(Role::Row, action);
             }
+            if let Some(plan) = &mut transaction.plan {
+                plan.row = Some(row.place());
+            }
         }
-        transaction.fitting().map_err(Unfit::Whole)
+        transaction.messages(linked, outbox);
+        transaction.fitting(outbox).map_err(Unfit::Whole)
+    }
+
+    /// Saves the entries of messages; of a strict write its own, and all the rest as its plan.
+    fn messages(&mut self, linked: &[Linked], outbox: &Outbox) {
+        let entries = linked.iter().flat_map(|linked| &linked.entries);
+        match &self.plan {
+            None => self.others = entries.flat_map(|entry| outbox.entry_actions(entry)).collect(),
+            Some(plan) => {
+                let held = linked.iter().filter_map(Linked::held);
+                self.others = held.flat_map(|entry| outbox.entry_actions(entry)).collect();
+                let put = |item| outbox.table.wire(Action::Put(item, None));
+                self.others.extend(plan.items().into_iter().map(put));
+            }
+        }
+        self.roles.extend(self.others.iter().map(|_| Role::Message));
     }
 
     /// A guard that one operation lets go of and another takes is one action.
@@ -115,8 +166,17 @@ impl Transaction {
         for (guard, (operation, index)) in taken {
             let mut before = freed.remove(&guard).unwrap_or_default();
             before.extend(seen.strays.get(&guard).and_then(|stray| self.still_stray(*stray, judged)));
-            let action = guard::take(&guard, judged[operation].id, &before);
+            let held = self.plan.as_ref().map(|plan| &plan.key);
+            let action = guard::take(&guard, judged[operation].id, &before, held);
+            if let Some(plan) = &mut self.plan {
+                plan.takes.push(guard.clone());
+            }
             self.add(Role::Take { operation, index, guard }, action);
+        }
+        if let Some(plan) = &mut self.plan {
+            // Until the write stands they are needed.
+            plan.frees.extend(freed.into_keys());
+            return faults;
         }
         for (guard, holders) in freed {
             let action = guard::free(&guard, &holders);
@@ -176,26 +236,51 @@ impl Transaction {
         faults
     }
 
-    fn fitting(self) -> Result<Transaction, WriteError> {
-        let actions = self.actions.len();
+    /// What is too much for one transaction, for this one or for the one that lets a strict write stand, is refused now.
+    fn fitting(self, outbox: &Outbox) -> Result<Transaction, WriteError> {
+        let of_others = |action: &TransactWriteItem| action.put().map_or(0, |put| item_bytes(put.item()));
+        let messages: usize = self.others.iter().map(of_others).sum();
+        let (second, again) = match &self.plan {
+            Some(plan) => plan.second(outbox),
+            None => (0, 0),
+        };
+        let actions = (self.actions.len() + self.others.len()).max(second);
         if actions > MAX_ACTIONS {
             return Err(WriteError::TooMany { actions });
         }
-        let bytes = self.actions.iter().map(|action| match action {
+        let of_records = |action: &Action| match action {
             Action::Put(item, _) => item_bytes(item),
             _ => 0,
-        });
-        match bytes.sum() {
-            bytes if bytes > MAX_TRANSACTION_BYTES => Err(WriteError::TooLarge { bytes }),
-            _ => Ok(self),
-        }
+        };
+        // The second one touches all that this one stores, and stores the plan's contents where they belong.
+        let bytes = self.actions.iter().map(of_records).sum::<usize>() + messages + again;
+        if bytes > MAX_TRANSACTION_BYTES { Err(WriteError::TooLarge { bytes }) } else { Ok(self) }
     }
+}
+
+/// What a strict write leaves to its second transaction; guards and row are added.
+fn plan(change: &Judged<'_>, held: &OutboxEntry, linked: &Linked) -> Plan {
+    let others = linked.entries.iter().filter(|entry| entry.key != held.key).cloned().collect();
+    let image = change.new.as_ref().map(|(_, item)| item.clone());
+    Plan::new(held.key, change.id, change.operation, image, others)
+}
+
+/// Marks the record as held; a new one is not there.
+fn hold(change: &Judged<'_>, entry: &EntryKey) -> Option<Action> {
+    let (pk, sk) = key_of(change.id);
+    let condition = unheld_at(change.old.as_ref()?.version);
+    let update = Expression::new("SET #by = :by").name("#by", HELD_BY).value(":by", text(entry));
+    Some(Action::Update { pk, sk, update, condition })
+}
+
+fn outcome<'i>(change: &'i Judged<'_>, linked: &Linked) -> Outcome<'i> {
+    Outcome { operation: change.operation, item: change.shown().1, messages: linked.pending() }
 }
 
 /// The action on the record itself.
 fn record(change: &Judged<'_>) -> Action {
     let (pk, sk) = key_of(change.id);
-    let unchanged = change.old.as_ref().map(|old| at_version(old.version));
+    let unchanged = change.old.as_ref().map(|old| unheld_at(old.version));
     match (&change.new, unchanged) {
         (Some(_), Some(condition)) if change.changes_nothing() => Action::Check { pk, sk, condition },
         (Some((_, item)), condition) => {

@@ -1,17 +1,19 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use domain::{Fault, Faults, IndexId, RawFields, RecordId};
 use rand::Rng;
 use tokio::time::sleep;
 
 use super::judged::{Judged, judge};
+use super::links::{HeldWrite, Linked, MessageIds, linked};
 use super::row::RowKey;
 use super::stray::{Held, Stray};
-use super::transaction::{Role, Seen, Transaction, Unfit, lookup_errors, taken_error};
+use super::transaction::{Role, Seen, Transaction, Unfit, Wanted, lookup_errors, taken_error};
 use super::{By, Change, ChangeKind, MERGES, OpenTable, Records, WriteError, Written};
 use crate::item::Item;
-use crate::table::Undone;
+use crate::table::{Action, Undone};
 
 const OPERATION: &str = "write a record";
 
@@ -79,16 +81,18 @@ impl Records {
 
     async fn one(&self, table: &OpenTable, kind: ChangeKind, by: &By) -> Result<Written, WriteError> {
         let change = Change { table: table.clone(), kind };
-        let mut answers = self.commit(&[change], RowKey::of(by, None).as_ref()).await?;
+        let mut answers = self.commit(&[change], RowKey::of(by, None).as_ref(), by.depth).await?;
         answers.pop().expect("one change has one answer")
     }
 
     /// Does all of `changes` in one transaction, or none. An idempotency key that was used before is looked at when anything
-    /// at all speaks against the write: what an earlier request did may be the reason.
+    /// at all speaks against the write: what an earlier request did may be the reason. The write follows from `depth` links. A change
+    /// at which a strict link fires is held; it is the only one then.
     pub(super) async fn commit(
         &self,
         changes: &[Change],
         row: Option<&RowKey>,
+        depth: u32,
     ) -> Result<Answers, WriteError> {
         let now = self.clock.now();
         let new_id = |change: &Change| {
@@ -102,7 +106,7 @@ impl Records {
         if !repeated.is_empty() {
             return self.refused(changes, row, repeated).await;
         }
-        let mut seen = Seen::default();
+        let (mut seen, mut messages) = (Seen::default(), MessageIds::default());
         for merge in 0..MERGES {
             pause_before(merge).await;
             let items = self.read_all(changes.iter().filter_map(Change::id)).await?;
@@ -111,15 +115,25 @@ impl Records {
             if !faults.is_empty() {
                 return self.refused(changes, row, faults).await;
             }
-            let transaction = match Transaction::of(&judged, row, &seen, now) {
+            let linked = judged.iter().enumerate().map(|change| linked(change, depth, &mut messages, now));
+            let (linked, faults) = split(linked);
+            if !faults.is_empty() {
+                return self.refused(changes, row, faults).await;
+            }
+            let barred = self.barred(&judged, &linked).await?;
+            if !barred.is_empty() {
+                return self.refused(changes, row, barred).await;
+            }
+            let wanted = Wanted { judged: &judged, linked: &linked, row };
+            let transaction = match Transaction::of(&wanted, &seen, &self.outbox, now) {
                 Ok(transaction) => transaction,
                 Err(Unfit::Operations(faults)) => return self.refused(changes, row, faults).await,
                 Err(Unfit::Whole(error)) => return self.known(changes, row).await?.ok_or(error),
             };
             // Each is looked at anew: its holder may have been written since.
             seen.strays.clear();
-            let failed = match self.send(transaction.actions).await {
-                Ok(()) => return Ok(judged.iter().map(|change| Ok(written(change))).collect()),
+            let failed = match self.send(transaction.actions, transaction.others).await {
+                Ok(()) => return Ok(judged.iter().zip(&linked).map(|done| Ok(written(done))).collect()),
                 Err(Undone::Conditions(places)) => places,
                 Err(Undone::Store(error)) => return Err(error.into()),
             };
@@ -127,7 +141,7 @@ impl Records {
             if failed.contains(&&Role::Row) {
                 return self.known(changes, row).await?.ok_or(WriteError::Contended);
             }
-            let mut again = failed.contains(&&Role::Record);
+            let mut again = failed.contains(&&Role::Record) || failed.contains(&&Role::Message);
             for role in &failed {
                 if let Role::Free { guard, holders } = role {
                     for holder in holders {
@@ -169,12 +183,12 @@ impl Records {
         Ok((strays, again))
     }
 
-    async fn send(&self, actions: Vec<crate::table::Action>) -> Result<(), Undone> {
-        if actions.is_empty() {
+    async fn send(&self, actions: Vec<Action>, others: Vec<TransactWriteItem>) -> Result<(), Undone> {
+        if actions.is_empty() && others.is_empty() {
             // Nothing changes, and nobody asks to remember it.
             return Ok(());
         }
-        self.table.transact(OPERATION, actions).await
+        self.table.transact_with(OPERATION, actions, others).await
     }
 
     /// What an earlier request with this idempotency key did, if there was one.
@@ -185,7 +199,7 @@ impl Records {
     }
 
     /// The answers when `faults` speak against some of the changes, and so against all.
-    async fn refused(
+    pub(super) async fn refused(
         &self,
         changes: &[Change],
         row: Option<&RowKey>,
@@ -214,18 +228,22 @@ impl Records {
     }
 }
 
-fn written(change: &Judged<'_>) -> Written {
-    Written { record: change.shown().0.clone(), operation: change.operation, replayed: false }
+fn written((change, linked): (&Judged<'_>, &Linked)) -> Written {
+    Written {
+        record: change.shown().0.clone(),
+        operation: change.operation,
+        replayed: false,
+        messages: linked.pending(),
+        held: linked.held().map(|entry| HeldWrite { entry: entry.clone() }),
+    }
 }
 
-/// All that is judged, and all faults.
-fn split<'c>(
-    judged: impl Iterator<Item = Result<Judged<'c>, WriteError>>,
-) -> (Vec<Judged<'c>>, Vec<(usize, WriteError)>) {
+/// All that is fit, and all faults.
+fn split<T>(all: impl Iterator<Item = Result<T, WriteError>>) -> (Vec<T>, Vec<(usize, WriteError)>) {
     let (mut fit, mut faults) = (Vec::new(), Vec::new());
-    for (operation, judged) in judged.enumerate() {
-        match judged {
-            Ok(judged) => fit.push(judged),
+    for (operation, one) in all.enumerate() {
+        match one {
+            Ok(one) => fit.push(one),
             Err(error) => faults.push((operation, error)),
         }
     }
@@ -252,7 +270,7 @@ fn told(failed: &[&Role], judged: &[Judged<'_>]) -> Vec<(usize, WriteError)> {
         match role {
             Role::Take { operation, index, .. } => taken.entry(*operation).or_default().push(*index),
             Role::Lookup(fields) => faults.extend(lookup_errors(fields)),
-            Role::Record | Role::Free { .. } | Role::Row => {}
+            Role::Record | Role::Free { .. } | Role::Row | Role::Message => {}
         }
     }
     let taken = taken.into_iter().map(|(operation, indexes)| {

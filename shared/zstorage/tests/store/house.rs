@@ -9,7 +9,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use tokio::net::TcpListener;
-use zstorage::{Catalog, Messages, create_tables};
+use zstorage::{Catalog, Messages, Outbox, TableNames, create_tables};
+
+/// What the tables of a house are called.
+pub(crate) const NAMES: TableNames<'static> =
+    TableNames { catalog: "catalog", messages: "messages", records: "records", outbox: "outbox" };
 
 /// Hands of a clock that a test turns.
 #[derive(Clone)]
@@ -30,7 +34,7 @@ impl Hands {
     }
 }
 
-/// A DynamoDB of its own, with both tables.
+/// A DynamoDB of its own, with all tables.
 pub(crate) struct House {
     pub(crate) client: Client,
     pub(crate) hands: Hands,
@@ -72,7 +76,7 @@ impl House {
             Some(endpoint) => client_as(&key_id().to_string(), endpoint),
             None => client_of(embedded().await),
         };
-        create_tables(&client, "catalog", "messages", "records").await.unwrap();
+        create_tables(&client, NAMES).await.unwrap();
         House { client, hands: Hands::new() }
     }
 
@@ -83,6 +87,10 @@ impl House {
 
     pub(crate) fn messages(&self) -> Messages {
         Messages::new(self.client.clone(), "messages".into(), self.hands.clock())
+    }
+
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox::new(self.client.clone(), "outbox".into(), self.hands.clock())
     }
 
     pub(crate) async fn items(&self, table: &str) -> usize {

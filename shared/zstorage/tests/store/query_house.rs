@@ -93,7 +93,7 @@ impl School {
         let meter = Meter::default();
         let config = house.client.config().to_builder().interceptor(meter.clone());
         let client = Client::from_conf(config.build());
-        let records = Records::new(client, "records".into(), house.hands.clock());
+        let records = Records::new(client, "records".into(), house.outbox(), house.hands.clock());
         let open = School::table(0).await;
         School { house, records, open, meter }
     }
@@ -112,7 +112,7 @@ impl School {
         let sealer = Sealer::from_key_file(&file).unwrap();
         let (sealed, key) = sealer.new_data_key(prefix).await.unwrap();
         let schema = TableSchema::compile(students(prefix, sealed)).unwrap();
-        OpenTable { schema: Arc::new(schema), keys: Arc::new(key.table_keys()) }
+        OpenTable { schema: Arc::new(schema), keys: Arc::new(key.table_keys()), queues: Arc::default() }
     }
 
     pub(crate) async fn create(&self, json: &str) -> Record {
@@ -151,11 +151,11 @@ impl School {
 pub(crate) fn changed(open: &OpenTable, change: impl FnOnce(&mut Table)) -> OpenTable {
     let mut table = open.schema.table().clone();
     change(&mut table);
-    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys: Arc::clone(&open.keys) }
+    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), ..open.clone() }
 }
 
 pub(crate) fn by() -> By {
-    By { caller: key_id(), idempotency: None }
+    By { caller: key_id(), idempotency: None, depth: 0 }
 }
 
 pub(crate) fn fields(json: &str) -> RawFields {

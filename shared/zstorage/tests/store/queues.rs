@@ -2,7 +2,7 @@ use domain::{Queue, QueueId, QueueName, Sealed, WorkerMode};
 use futures::future::join_all;
 use zstorage::{CatalogError, Cursor, create_tables};
 
-use crate::house::{House, queue};
+use crate::house::{House, NAMES, queue};
 
 fn name(text: &str) -> QueueName {
     QueueName::parse(text).unwrap()
@@ -11,7 +11,7 @@ fn name(text: &str) -> QueueName {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_are_made_once_and_found_the_second_time() {
     let house = House::new().await;
-    create_tables(&house.client, "catalog", "messages", "records").await.unwrap();
+    create_tables(&house.client, NAMES).await.unwrap();
     let ttl = house.client.describe_time_to_live().table_name("messages").send().await.unwrap();
     assert_eq!(ttl.time_to_live_description.unwrap().attribute_name.as_deref(), Some("expires-at"));
 }

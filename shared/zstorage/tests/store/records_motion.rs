@@ -78,8 +78,12 @@ async fn a_guard_is_not_taken_from_a_record_that_gets_its_value_back_at_that_mom
     let (house, (before, after)) = (House::new().await, before_and_after().await);
     let (holder, back) = stray_holder(&house, (&before, &after)).await;
     // One call asks for the value in vain, two look at the guard and at its holder; then it is tried again.
-    let records =
-        Records::new(Troubled::meanwhile(3, back).client(&house), "records".into(), house.hands.clock());
+    let records = Records::new(
+        Troubled::meanwhile(3, back).client(&house),
+        "records".into(),
+        house.outbox(),
+        house.hands.clock(),
+    );
     let taken = make(&records, &after, r#"{"email":"a@b.cd"}"#).await;
     assert!(matches!(taken, Err(WriteError::Taken { .. })), "{taken:?}");
     let version = records.get(&after, holder).await.unwrap().unwrap().version;
@@ -93,7 +97,8 @@ async fn a_job_names_two_records_of_which_one_gets_its_value_back_while_the_othe
     let other = make(&house.records(), &before, r#"{"email":"a@b.cd"}"#).await.unwrap();
     // The holder has no value to put into the index: after a query for each of four buckets all calls are about the other.
     let troubled = Troubled::meanwhile(4 + 3, back);
-    let records = Records::new(troubled.client(&house), "records".into(), house.hands.clock());
+    let records =
+        Records::new(troubled.client(&house), "records".into(), house.outbox(), house.hands.clock());
     let slice = records.build_slice(&after, IndexId(9), None, 100).await.unwrap();
     assert_eq!(slice.duplicates, [(holder.to_string(), other.to_string())]);
 }

@@ -11,7 +11,8 @@ use crate::troubled::Trouble::{
 use crate::troubled::{Trouble, Troubled};
 
 fn over(troubled: &Troubled, house: &House) -> Records {
-    Records::new(troubled.client(house), "records".into(), house.hands.clock())
+    let client = troubled.client(house);
+    Records::new(client.clone(), "records".into(), house.outbox_over(client), house.hands.clock())
 }
 
 async fn count(house: &House, table: &OpenTable) -> usize {

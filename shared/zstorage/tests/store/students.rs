@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::Client;
 use domain::{
     ApiName, Field, FieldId, FieldKind, FormulaResult, Index, IndexId, IndexState, KeyId, NumberRules,
     Operations, RawFields, Rule, Sealed, Table, TablePrefix, TableSchema, TableState, TextRules, Value,
 };
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use zstorage::{By, Catalog, DataKeys, OpenTable, Records, Sealer};
+use zstorage::{By, Catalog, DataKeys, OpenTable, Outbox, Records, Sealer};
 
 use crate::house::House;
 
@@ -86,11 +87,11 @@ pub(crate) fn raw(json: &str) -> RawFields {
 }
 
 pub(crate) fn by(caller: KeyId) -> By {
-    By { caller, idempotency: None }
+    By { caller, idempotency: None, depth: 0 }
 }
 
 pub(crate) fn keyed(caller: KeyId, key: &str, request: u8) -> By {
-    By { caller, idempotency: Some((key.to_owned(), [request; 32])) }
+    By { caller, idempotency: Some((key.to_owned(), [request; 32])), depth: 0 }
 }
 
 /// A sealer with a key of its own.
@@ -108,14 +109,14 @@ pub(crate) async fn open(make: impl FnOnce(TablePrefix, Sealed) -> Table) -> Ope
     let (sealed, _) = sealer.new_data_key(prefix).await.unwrap();
     let table = make(prefix, sealed);
     let keys = DataKeys::new(sealer).of(&table).await.unwrap();
-    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys }
+    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys, queues: Arc::default() }
 }
 
 /// The same table, changed.
 pub(crate) fn changed(open: &OpenTable, change: impl FnOnce(&mut Table)) -> OpenTable {
     let mut table = open.schema.table().clone();
     change(&mut table);
-    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), keys: Arc::clone(&open.keys) }
+    OpenTable { schema: Arc::new(TableSchema::compile(table).unwrap()), ..open.clone() }
 }
 
 /// The value of a field.
@@ -124,8 +125,12 @@ pub(crate) fn value<'r>(record: &'r domain::Record, open: &OpenTable, field: &st
 }
 
 impl House {
+    pub(crate) fn outbox_over(&self, client: Client) -> Outbox {
+        Outbox::new(client, "outbox".into(), self.hands.clock())
+    }
+
     pub(crate) fn records(&self) -> Records {
-        Records::new(self.client.clone(), "records".into(), self.hands.clock())
+        Records::new(self.client.clone(), "records".into(), self.outbox(), self.hands.clock())
     }
 
     /// A table of students that `catalog` knows.

@@ -141,6 +141,7 @@ pub(super) fn agreement(stack: &Stack) -> Vec<String> {
         ("CATALOG_TABLE", json!({ "Ref": "CatalogTable" })),
         ("MESSAGES_TABLE", json!({ "Ref": "MessagesTable" })),
         ("RECORDS_TABLE", json!({ "Ref": "RecordsTable" })),
+        ("OUTBOX_TABLE", json!({ "Ref": "OutboxTable" })),
         ("JOBS_QUEUE", json!({ "Fn::GetAtt": ["JobsQueue", "QueueName"] })),
         ("STACK_NAME", json!({ "Ref": "AWS::StackName" })),
         ("ACCOUNT_ID", json!({ "Ref": "AWS::AccountId" })),
@@ -159,6 +160,10 @@ pub(super) fn agreement(stack: &Stack) -> Vec<String> {
     // A catalog's cache lives 10 s, a request that began before its end 30 s; SQS delays 900 s at most.
     if delay.and_then(|secs| secs.parse::<u32>().ok()).is_none_or(|secs| !(45..=900).contains(&secs)) {
         faults.push("ZstorageSchemaFunction: JOB_DELAY_SECS is not 45 to 900".into());
+    }
+    // `?wait=published` looks for 25 s, and the write before it takes its time.
+    if stack.setting("ZstorageWriteFunction", "Timeout").as_u64().is_none_or(|timeout| timeout < 28) {
+        faults.push("ZstorageWriteFunction: its Timeout ends a wait for a message's publication".into());
     }
     if stack.at("/Parameters/QueueCreation/AllowedValues") != &json!(["allowed", "refused"]) {
         faults.push("QueueCreation: its values are not the two words that queue-admin knows".into());

@@ -74,7 +74,21 @@ const NEVER: &[(&str, &str, &[&str])] = &[
         &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete", "dynamodb:BatchWrite"],
     ),
     ("ZstorageWriteFunction", "MessagesTable", &["dynamodb:"]),
-    ("ZstorageWriteFunction", "*", &["kms:Encrypt", "kms:GenerateDataKey", "sqs:", "lambda:"]),
+    // A strict link's message is sent by the write itself; nothing is received there.
+    (
+        "ZstorageWriteFunction",
+        "*",
+        &[
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "sqs:Receive",
+            "sqs:Delete",
+            "sqs:Create",
+            "sqs:Set",
+            "sqs:Purge",
+            "lambda:",
+        ],
+    ),
     // Designs of tables are one thing, records another: only jobs write both.
     (
         "ZstorageSchemaFunction",
@@ -88,7 +102,33 @@ const NEVER: &[(&str, &str, &[&str])] = &[
         &["kms:Encrypt", "kms:GenerateDataKey", "sqs:Create", "sqs:DeleteQueue", "lambda:"],
     ),
     ("PublishFunction", "RecordsTable", &["dynamodb:"]),
+    // Entries are made by writes and publishes, marked by those who send them, and let go by time.
+    ("PublishFunction", "OutboxTable", &["dynamodb:Update", "dynamodb:Delete", "dynamodb:Query"]),
+    ("QueueAdminFunction", "OutboxTable", &["dynamodb:Put", "dynamodb:Delete"]),
+    ("SqsWorkerFunction", "OutboxTable", &["dynamodb:"]),
+    ("ZstorageSchemaFunction", "OutboxTable", &["dynamodb:"]),
+    ("OutboxPublisherFunction", "OutboxTable", &["dynamodb:Put", "dynamodb:Delete"]),
+    // What rings for it concerns entries that are due: their records stand already.
+    ("OutboxPublisherFunction", "RecordsTable", &["dynamodb:"]),
+    ("OutboxPublisherFunction", "MessagesTable", &["dynamodb:"]),
+    ("OutboxPublisherFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
+    ("OutboxPublisherFunction", "*", SENDERS_NEVER),
+    ("OutboxSweeperFunction", "MessagesTable", &["dynamodb:"]),
+    ("OutboxSweeperFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
+    ("OutboxSweeperFunction", "*", SENDERS_NEVER),
     ("QueueAdminFunction", "RecordsTable", &["dynamodb:"]),
+];
+
+/// What sends the outbox's messages neither receives nor makes queues, and seals nothing.
+const SENDERS_NEVER: &[&str] = &[
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "lambda:",
+    "sqs:Create",
+    "sqs:Delete",
+    "sqs:Purge",
+    "sqs:Receive",
+    "sqs:Set",
 ];
 
 /// Actions that are no one's: they take, or give away, the whole stack.
@@ -184,12 +224,14 @@ const SEALED: &[(&str, &[&str])] =
 /// Who may seal or open what, and nothing else: the worker runs code of users, so no queue's credentials open to it.
 const SEALERS: &[(&str, &[&str], &[&str])] = &[
     ("JobWorkerFunction", &["kms:Decrypt"], &["table"]),
+    ("OutboxPublisherFunction", &["kms:Decrypt"], &["queue"]),
+    ("OutboxSweeperFunction", &["kms:Decrypt"], &["queue"]),
     ("PublishFunction", &["kms:Decrypt"], &["queue"]),
     ("QueueAdminFunction", &["kms:Encrypt"], &["queue", "package"]),
     ("SqsWorkerFunction", &["kms:Decrypt"], &["package"]),
     ("ZstorageReadFunction", &["kms:Decrypt"], &["table"]),
     ("ZstorageSchemaFunction", &["kms:GenerateDataKey", "kms:Decrypt"], &["table"]),
-    ("ZstorageWriteFunction", &["kms:Decrypt"], &["table"]),
+    ("ZstorageWriteFunction", &["kms:Decrypt"], &["table", "queue"]),
 ];
 
 /// The condition that binds the key to a context: these keys, all of them, and no others.
@@ -245,7 +287,10 @@ pub(super) fn conditions(stack: &Stack) -> Vec<String> {
 pub(super) fn duties(stack: &Stack) -> Vec<String> {
     let mut faults = Vec::new();
     for (id, right) in every_right(stack) {
-        let on = |resource: &Value, name: &str| name == "*" || target(resource) == Some(name);
+        let on = |resource: &Value, name: &str| {
+            let is_part = |text: &str| text.starts_with(&format!("${{{name}.Arn}}"));
+            name == "*" || target(resource) == Some(name) || text(resource).is_some_and(is_part)
+        };
         for (_, name, beginnings) in NEVER.iter().filter(|(function, ..)| *function == id) {
             if right.resources.iter().any(|resource| on(resource, name)) {
                 faults.extend(

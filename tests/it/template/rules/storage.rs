@@ -8,7 +8,7 @@ use crate::template::stack::{Stack, list, text};
 pub(super) fn tables(stack: &Stack) -> Vec<String> {
     let mut faults = Vec::new();
     let tables = stack.of_type("AWS::DynamoDB::Table");
-    if tables != ["CatalogTable", "MessagesTable", "RecordsTable"] {
+    if tables != ["CatalogTable", "MessagesTable", "OutboxTable", "RecordsTable"] {
         faults.push(format!("the tables are {tables:?}"));
     }
     let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
@@ -22,6 +22,9 @@ pub(super) fn tables(stack: &Stack) -> Vec<String> {
     ];
     for id in tables {
         faults.extend(kept(stack, id));
+        if id != "OutboxTable" && !stack.property(id, "StreamSpecification").is_null() {
+            faults.push(format!("{id}: nobody listens to its stream"));
+        }
         for (name, expect) in &expect {
             if stack.property(id, name) != expect {
                 faults.push(format!("{id}: {name} is not {expect}"));
@@ -29,7 +32,29 @@ pub(super) fn tables(stack: &Stack) -> Vec<String> {
         }
     }
     faults.extend(indexes(stack));
+    faults.extend(outbox(stack));
     faults
+}
+
+/// The outbox's index of what is due, and its stream, as the store makes them for itself where there is no template.
+fn outbox(stack: &Stack) -> Vec<String> {
+    let attribute = |name: &str, kind: &str| json!({ "AttributeName": name, "AttributeType": kind });
+    let due = json!({
+        "IndexName": "due",
+        "KeySchema": [
+            { "AttributeName": "due", "KeyType": "HASH" },
+            { "AttributeName": "next-attempt-at", "KeyType": "RANGE" },
+        ],
+        "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": ["state", "due-since"] },
+    });
+    let keys = [("pk", "S"), ("sk", "S"), ("due", "S"), ("next-attempt-at", "N")];
+    let expect = [
+        ("GlobalSecondaryIndexes", json!([due])),
+        ("AttributeDefinitions", json!(keys.map(|(name, kind)| attribute(name, kind)))),
+        ("StreamSpecification", json!({ "StreamViewType": "NEW_IMAGE" })),
+    ];
+    let wrong = expect.iter().filter(|(name, expect)| stack.property("OutboxTable", name) != expect);
+    wrong.map(|(name, expect)| format!("OutboxTable: {name} is not {expect}")).collect()
 }
 
 /// The five indexes that all tables share, as the store makes them for itself where there is no template.
@@ -119,6 +144,8 @@ pub(super) fn outputs(stack: &Stack) -> Vec<String> {
         "CatalogTable",
         "MessagesTable",
         "RecordsTable",
+        "OutboxTable",
+        "OutboxFailureQueueUrl",
         "OnBoardingDeadLetterQueueUrl",
         "OnBoardingQueueUrl",
     ];

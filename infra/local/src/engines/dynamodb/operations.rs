@@ -8,6 +8,7 @@ use axum::{
 };
 use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::watch;
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 const TARGETS: [&str; 2] = ["DynamoDB_20120810.", "DynamoDBStreams_20120810."];
@@ -55,13 +56,36 @@ operations! {
     "UpdateTimeToLive" => update_time_to_live,
 }
 
+/// What may leave a record in a stream.
+const WRITES: &[&str] = &[
+    "BatchExecuteStatement",
+    "BatchWriteItem",
+    "DeleteItem",
+    "ExecuteStatement",
+    "ExecuteTransaction",
+    "PutItem",
+    "TransactWriteItems",
+    "UpdateItem",
+];
+
+/// What requests are answered from.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) database: Database,
+    /// Counts writes.
+    pub(super) writes: watch::Sender<u64>,
+}
+
 /// Answers one request. The call runs on a blocking thread: a safe commit waits for the disk.
-pub(super) async fn answer(State(database): State<Database>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn answer(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let operation =
         TARGETS.iter().find_map(|prefix| target.strip_prefix(prefix)).unwrap_or_default().to_owned();
     let ran = tokio::task::spawn_blocking(move || {
-        let outcome = run(&database, &operation, &body)?;
+        let outcome = run(&desk.database, &operation, &body)?;
+        if outcome.is_ok() && WRITES.contains(&operation.as_str()) {
+            desk.writes.send_modify(|count| *count += 1);
+        }
         Some(outcome.map_err(|error| refusal(&operation, error)))
     });
     match ran.await {

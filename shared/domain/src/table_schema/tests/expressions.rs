@@ -7,7 +7,6 @@ fn with_rules(mut table: Table, rules: Vec<Rule>) -> Result<TableSchema, Faults>
     TableSchema::compile(table)
 }
 
-const ALWAYS: Operations = Operations { create: true, update: true, delete: true };
 const DELETE: Operations = Operations { create: false, update: false, delete: true };
 
 #[test]

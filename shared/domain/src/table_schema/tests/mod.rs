@@ -2,14 +2,19 @@
 
 mod designs;
 mod expressions;
+mod link_costs;
+mod link_designs;
+mod link_laws;
+mod links;
 mod naughty;
+mod templates;
 mod values;
 mod writes;
 
 use super::*;
 use crate::{
-    ApiName, FieldId, FormulaResult, NumberRules, Operations, RawFields, Rule, Sealed, TablePrefix,
-    TableState, TextRules, Values,
+    ApiName, FieldId, FormulaResult, Link, LinkId, LinkMode, LinkPayload, NumberRules, Operation, Operations,
+    QueueId, RawFields, RecordId, Rule, Sealed, TablePrefix, TableState, TextRules, Values,
 };
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -74,6 +79,46 @@ fn formula(expression: &str, result: FormulaResult) -> FieldKind {
 
 fn rule(name: &str, on: Operations, expression: &str, message: &str) -> Rule {
     Rule { name: name_of(name), on, expression: expression.to_owned(), message: message.to_owned() }
+}
+
+const ALWAYS: Operations = Operations { create: true, update: true, delete: true };
+
+/// A link of the table [`table`] makes: the whole record at every create and update.
+fn link(number: u32) -> Link {
+    Link {
+        id: LinkId { table: prefix(0), number },
+        queue: QueueId::new(Timestamp::UNIX_EPOCH, &mut rand::rng()),
+        on: Operations::WRITES,
+        mode: LinkMode::Outbox,
+        condition: None,
+        only_fields: Vec::new(),
+        handler: None,
+        payload: LinkPayload::Whole,
+        ordering_key: None,
+        enabled: true,
+    }
+}
+
+/// `table` with these links.
+fn linked(mut table: Table, links: Vec<Link>) -> Table {
+    table.next_link = 100;
+    table.links = links;
+    table
+}
+
+/// A write of the record whose id is `record`.
+fn write<'w>(old: Option<&'w Values>, new: Option<&'w Values>) -> RecordWrite<'w> {
+    let operation = match (old, new) {
+        (None, _) => Operation::Create,
+        (Some(_), Some(_)) => Operation::Update,
+        (Some(_), None) => Operation::Delete,
+    };
+    RecordWrite { id: record(), operation, version: 7, old, new }
+}
+
+/// A record's id that is always the same.
+fn record() -> RecordId {
+    format!("{}0{}", prefix(0), ulid::Ulid::nil()).parse().unwrap()
 }
 
 /// A table with a field of every kind but formulas, named after it.

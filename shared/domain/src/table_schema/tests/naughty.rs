@@ -87,7 +87,7 @@ fn every_naughty_string_is_kept_exactly_or_refused_in_every_kind_of_field() {
 }
 
 /// JSON as a caller may write it, a little of everything.
-fn any_json() -> impl Strategy<Value = String> {
+pub(super) fn any_json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
         any::<bool>().prop_map(|is| is.to_string()),
@@ -147,7 +147,7 @@ fn opinionated() -> TableSchema {
 }
 
 /// Fields of any kind with anything in them.
-fn any_fields() -> impl Strategy<Value = RawFields> {
+pub(super) fn any_fields() -> impl Strategy<Value = RawFields> {
     let names: Vec<String> = every_kind().fields.iter().map(|field| field.api_name.to_string()).collect();
     let one = (prop::sample::select(names), any_json());
     prop::collection::vec(one, 0..8).prop_map(|fields| {
@@ -156,7 +156,7 @@ fn any_fields() -> impl Strategy<Value = RawFields> {
 }
 
 /// `given` without the fields that `faults` are about.
-fn without(given: RawFields, faults: &Faults) -> RawFields {
+pub(super) fn without(given: RawFields, faults: &Faults) -> RawFields {
     let is_sound = |name: &str| !faults.0.iter().any(|fault| fault.path == format!("fields/{name}"));
     given.into_iter().filter(|(name, _)| is_sound(name)).collect()
 }

@@ -59,14 +59,13 @@ impl<T> Merge<T> {
 
     /// The next in order, if no bucket can still hold one before it.
     pub(super) fn pop(&mut self) -> Option<(Place, T)> {
-        let order = |a: &Place, b: &Place| self.order(a, b);
         let heads =
             self.lanes.iter().enumerate().filter_map(|(at, lane)| Some((at, &lane.waiting.front()?.0)));
-        let (at, first) = heads.min_by(|(_, a), (_, b)| order(a, b))?;
+        let (at, first) = heads.min_by(|(_, a), (_, b)| self.order(a, b))?;
         let safe = match self.read_to() {
             ReadTo::End => true,
             ReadTo::Nothing => false,
-            ReadTo::Place(place) => order(first, &place) != Ordering::Greater,
+            ReadTo::Place(place) => self.order(first, place) != Ordering::Greater,
         };
         safe.then(|| self.lanes[at].waiting.pop_front()).flatten()
     }
@@ -79,24 +78,20 @@ impl<T> Merge<T> {
     /// Up to which place every bucket has been read: what matched before it has been given out or is waiting.
     pub(super) fn reached(&self) -> Option<Place> {
         match self.read_to() {
-            ReadTo::Place(place) => Some(place),
+            ReadTo::Place(place) => Some(place.clone()),
             ReadTo::Nothing | ReadTo::End => None,
         }
     }
 
-    fn read_to(&self) -> ReadTo {
-        let mut least = ReadTo::End;
-        for lane in &self.lanes {
-            least = match (least, &lane.read_to) {
-                (_, ReadTo::Nothing) | (ReadTo::Nothing, _) => ReadTo::Nothing,
-                (least, ReadTo::End) => least,
-                (ReadTo::Place(a), ReadTo::Place(b)) if self.order(&a, b) == Ordering::Less => {
-                    ReadTo::Place(a)
-                }
-                (_, ReadTo::Place(b)) => ReadTo::Place(b.clone()),
-            };
-        }
-        least
+    /// How far the bucket that was read the least was read.
+    fn read_to<'m>(&'m self) -> &'m ReadTo {
+        let lesser = |a: &'m ReadTo, b: &'m ReadTo| match (a, b) {
+            (ReadTo::Nothing, _) | (_, ReadTo::End) => a,
+            (_, ReadTo::Nothing) | (ReadTo::End, _) => b,
+            (ReadTo::Place(one), ReadTo::Place(other)) if self.order(one, other) == Ordering::Greater => b,
+            _ => a,
+        };
+        self.lanes.iter().map(|lane| &lane.read_to).reduce(lesser).unwrap_or(&ReadTo::End)
     }
 
     fn order(&self, a: &Place, b: &Place) -> Ordering {

@@ -14,6 +14,17 @@ pub(super) const MAX_PAGE_BYTES: usize = 3_000_000;
 /// No chunk reads more items than this.
 const MAX_CHUNK: usize = 1_000;
 
+/// What a chunk of a bucket holds.
+struct Part {
+    /// What the question is about, in order, and how large each is as stored.
+    found: Vec<(Place, (Record, usize))>,
+    /// How far it was read; `None` = to the bucket's end.
+    read_to: Option<Place>,
+    /// Where to read on.
+    last: Option<Item>,
+    spent: Spent,
+}
+
 impl Reading<'_> {
     /// A page in the order that the store keeps: all buckets are read side by side and merged.
     pub(super) async fn paged(&self, after: Option<&Place>, spent: &mut Spent) -> Result<Leaf, StoreError> {
@@ -46,25 +57,32 @@ impl Reading<'_> {
             let chunks = hungry.iter().map(|lane| {
                 let chunk =
                     Chunk { bucket: self.buckets[*lane], after, from: ends[*lane].take(), limit: size };
-                self.read(chunk, false)
+                self.part(chunk)
             });
-            for (lane, read) in hungry.iter().zip(try_join_all(chunks).await?) {
-                spent.add(read.spent);
-                let mut found = Vec::new();
-                for item in &read.items {
-                    let place = self.source.place(item)?;
-                    if after.is_none_or(|after| self.is_behind(&place, after))
-                        && let Some(record) = self.record(item)?
-                    {
-                        found.push((place, (record, item_bytes(item))));
-                    }
-                }
-                let read_to = read.last.as_ref().map(|last| self.source.place(last)).transpose()?;
-                merge.add(*lane, found, read_to);
-                ends[*lane] = read.last;
+            for (lane, part) in hungry.iter().zip(try_join_all(chunks).await?) {
+                spent.add(part.spent);
+                merge.add(*lane, part.found, part.read_to);
+                ends[*lane] = part.last;
             }
         }
         unreachable!("the rounds end with what there is to read")
+    }
+
+    /// Reads a chunk of a bucket and looks at it at once, while the store is busy with the other buckets.
+    async fn part(&self, chunk: Chunk<'_>) -> Result<Part, StoreError> {
+        let after = chunk.after;
+        let read = self.read(chunk, false).await?;
+        let mut found = Vec::with_capacity(read.items.len());
+        for item in &read.items {
+            let place = self.source.place(item)?;
+            if after.is_none_or(|after| self.is_behind(&place, after))
+                && let Some(record) = self.record(item)?
+            {
+                found.push((place, (record, item_bytes(item))));
+            }
+        }
+        let read_to = read.last.as_ref().map(|last| self.source.place(last)).transpose()?;
+        Ok(Part { found, read_to, last: read.last, spent: read.spent })
     }
 
     /// How many items to read of each bucket when so many records are wanted: its share and somewhat more, since chance does

@@ -1,5 +1,5 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{Index, RecordId, TablePrefix};
+use domain::{Index, TablePrefix};
 
 use super::merge::Place;
 use crate::StoreError;
@@ -49,16 +49,18 @@ impl<'a> Source<'a> {
     /// The place of an item, or of the key where a read ended.
     pub(super) fn place(&self, item: &Item) -> Result<Place, StoreError> {
         let reader = Reader(item);
-        let id: RecordId = reader.parsed("sk")?;
+        // A record's id: its table, its bucket and the text of its ULID, which begins with the time of its making.
+        let Some(([_, _, _, bucket], ulid)) = reader.text("sk")?.as_bytes().split_first_chunk() else {
+            return Err(reader.fault("sk", "is not of its form"));
+        };
         let key = match &self.index {
-            // The text of its ULID, which begins with the time of its making.
-            None => id.ulid().to_string().into_bytes(),
+            None => ulid.to_vec(),
             Some(slot) => {
                 let key = reader.bytes_or_none(&slot.sk)?;
                 key.ok_or_else(|| reader.fault(&slot.sk, "is absent"))?.to_vec()
             }
         };
-        Ok(Place { key, bucket: id.bucket() as u8 })
+        Ok(Place { key, bucket: *bucket })
     }
 
     /// Which keys of a bucket lie in `range`, said in DynamoDB's language: a condition, and what stands for each placeholder.

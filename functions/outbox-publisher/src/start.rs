@@ -1,0 +1,44 @@
+use bootstrap::{Aws, ConfigError, Environment};
+use delivery::{Courier, CourierParts};
+use domain::Clock;
+use queue::{Queues, SqsConfig};
+use zstorage::{Catalog, Outbox, Records, SealError, Sealer};
+
+use crate::OutboxPublisher;
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is not complete.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Credentials of queues could not be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// The whole function, from the environment it was started with; one error names all that is missing.
+///
+/// # Errors
+/// [`StartError`].
+pub fn start(environment: &Environment) -> Result<OutboxPublisher, StartError> {
+    let mut reader = environment.reader();
+    let aws = Aws::read(&mut reader);
+    let (catalog, outbox) = (reader.required("CATALOG_TABLE"), reader.required("OUTBOX_TABLE"));
+    let records = reader.required("RECORDS_TABLE");
+    let sealing = reader.sealing();
+    reader.finish()?;
+    let clock = Clock::system();
+    let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
+    let dynamodb = aws.dynamodb();
+    let outbox = Outbox::new(dynamodb.clone(), outbox, clock.clone());
+    let courier = Courier::new(CourierParts {
+        records: Records::new(dynamodb.clone(), records, outbox.clone(), clock.clone()),
+        outbox,
+        catalog: Catalog::new(dynamodb, catalog, clock.clone()),
+        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        sealer,
+        clock,
+    });
+    Ok(OutboxPublisher { courier })
+}

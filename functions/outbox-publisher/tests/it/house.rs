@@ -1,0 +1,123 @@
+//! What the two functions of the outbox stand on in tests.
+#![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
+
+use bootstrap::{Aws, Endpoints};
+use delivery::{Courier, CourierParts};
+use domain::{
+    DEFAULT_MAX_FAILURES, Destination, EntryKey, EntryState, MessageId, OutboxEntry, Queue, QueueId,
+    QueueName, QueueState, SqsQueue, WorkerMode,
+};
+use jiff::Timestamp;
+use queue::{Queues, SqsConfig};
+use zstorage::{Outbox, Records, Sealer};
+
+use crate::engine::Engine;
+use crate::store::{ACCOUNT, REGION, Store, client};
+
+pub(crate) struct House {
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    pub(crate) courier: Courier,
+    pub(crate) queue: QueueId,
+    sealer: Sealer,
+    _files: tempfile::TempDir,
+}
+
+impl House {
+    /// A house with one queue that keeps no order, `ql-events`.
+    pub(crate) async fn start() -> House {
+        let (store, engine) = (Store::start().await, Engine::start().await);
+        let files = tempfile::tempdir().unwrap();
+        let file = files.path().join("key");
+        Sealer::create_key_file(&file).unwrap();
+        let sealer = Sealer::from_key_file(&file).unwrap();
+        let queue = register(&store, &engine).await;
+        let courier = courier(&store, &engine, &sealer, store.outbox.clone());
+        House { store, engine, courier, queue, sealer, _files: files }
+    }
+
+    /// An outbox that does not answer.
+    pub(crate) async fn outbox_out_of_reach(&self) -> Outbox {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nowhere = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        Outbox::new(client(&nowhere), "outbox".into(), self.store.clock.clone())
+    }
+
+    /// A courier whose outbox does not answer.
+    pub(crate) async fn courier_without_outbox(&self) -> Courier {
+        courier(&self.store, &self.engine, &self.sealer, self.outbox_out_of_reach().await)
+    }
+
+    /// Saves an entry, in whatever state it says.
+    pub(crate) async fn put(&self, entry: &OutboxEntry) {
+        self.store.outbox.schedule(entry).await.unwrap();
+    }
+
+    pub(crate) async fn state_of(&self, key: &EntryKey) -> Option<EntryState> {
+        self.store.outbox.entry(key).await.unwrap().map(|entry| entry.state)
+    }
+
+    /// A message for a date, on our queue.
+    pub(crate) fn scheduled(&self, at: Timestamp) -> OutboxEntry {
+        let message_id = MessageId::new(Timestamp::now(), &mut rand::rng());
+        OutboxEntry {
+            key: EntryKey::Scheduled(message_id),
+            message_id,
+            queue: self.queue,
+            body: format!("{{\"for\":\"{at}\"}}"),
+            ordering_key: None,
+            ordered: false,
+            origin: None,
+            round: 0,
+            notes: Vec::new(),
+            state: EntryState::Scheduled,
+            failures: 0,
+            lease: 0,
+            committed_at: Timestamp::now(),
+            next_attempt_at: Some(at),
+            reason: None,
+            engine_id: None,
+        }
+    }
+}
+
+fn courier(store: &Store, engine: &Engine, sealer: &Sealer, outbox: Outbox) -> Courier {
+    let endpoints = Endpoints { sqs: Some(engine.endpoint.clone()), ..Endpoints::default() };
+    let aws = Aws::local(REGION, ACCOUNT, endpoints);
+    let clock = store.clock.clone();
+    Courier::new(CourierParts {
+        records: Records::new(client(&store.endpoint), "records".into(), outbox.clone(), clock.clone()),
+        outbox,
+        catalog: store.catalog.clone(),
+        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        sealer: sealer.clone(),
+        clock,
+    })
+}
+
+async fn register(store: &Store, engine: &Engine) -> QueueId {
+    engine.make("ql-events", &[]);
+    let now = store.clock.now();
+    let place = SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: "ql-events".into() };
+    let queue = Queue {
+        id: QueueId::new(now, &mut rand::rng()),
+        name: QueueName::parse("events").unwrap(),
+        destination: Destination::Sqs(place),
+        credentials: None,
+        default_handler: None,
+        schema: None,
+        fifo: false,
+        worker: WorkerMode::None,
+        mapping: None,
+        state: QueueState::Ready,
+        max_failures: DEFAULT_MAX_FAILURES,
+        dead_letter_queue: None,
+        owned: false,
+        created_at: now,
+        updated_at: now,
+        version: 1,
+    };
+    store.catalog.create_queue(&queue).await.unwrap();
+    queue.id
+}

@@ -1,0 +1,96 @@
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_sqs::config::SharedCredentialsProvider;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rdkafka::client::OAuthToken;
+use tokio::runtime::Handle;
+
+/// A cluster takes a token for this long after it was signed.
+const VALID: Duration = Duration::from_secs(900);
+
+/// Tokens that let our own role into an MSK cluster: a signed request for `kafka-cluster:Connect`, which the cluster makes
+/// in our stead.
+#[derive(Clone)]
+pub(super) struct IamTokens {
+    region: String,
+    role: SharedCredentialsProvider,
+    runtime: Handle,
+}
+
+impl IamTokens {
+    /// Must be called on the runtime that credentials are fetched on.
+    pub(super) fn new(region: String, role: SharedCredentialsProvider) -> IamTokens {
+        IamTokens { region, role, runtime: Handle::current() }
+    }
+
+    /// A new token. Blocks while credentials are fetched, so it is for librdkafka's thread alone.
+    pub(super) fn make(&self) -> Result<OAuthToken, Box<dyn Error>> {
+        let credentials = self.runtime.block_on(self.role.provide_credentials())?;
+        let now = SystemTime::now();
+        let until = now + VALID;
+        Ok(OAuthToken {
+            token: token(&credentials, &self.region, now)?,
+            principal_name: credentials.access_key_id().to_owned(),
+            lifetime_ms: i64::try_from(until.duration_since(SystemTime::UNIX_EPOCH)?.as_millis())?,
+        })
+    }
+}
+
+fn token(credentials: &Credentials, region: &str, now: SystemTime) -> Result<String, Box<dyn Error>> {
+    let url = format!("https://kafka.{region}.amazonaws.com/?Action=kafka-cluster%3AConnect");
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(VALID);
+    let identity = credentials.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("kafka-cluster")
+        .time(now)
+        .settings(settings)
+        .build()?
+        .into();
+    let request = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::Bytes(&[]))?;
+    let (signed, _) = sign(request, &parameters)?.into_parts();
+    let mut url = url;
+    for (name, value) in signed.params() {
+        url.push_str(&format!("&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
+    }
+    url.push_str("&User-Agent=queuelink");
+    Ok(URL_SAFE_NO_PAD.encode(url))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    #[test]
+    fn a_token_is_the_signed_request_to_connect() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let credentials = Credentials::new("AKIDEXAMPLE", "wJalr", Some("a/b=".to_owned()), None, "test");
+        let url = URL_SAFE_NO_PAD.decode(token(&credentials, "eu-west-1", now).unwrap()).unwrap();
+        let url = String::from_utf8(url).unwrap();
+        let (before, signature) = url.split_once("&X-Amz-Signature=").unwrap();
+        let expect = "https://kafka.eu-west-1.amazonaws.com/?Action=kafka-cluster%3AConnect";
+        assert!(before.starts_with(expect), "{before}");
+        for part in [
+            "X-Amz-Algorithm=AWS4%2DHMAC%2DSHA256",
+            "X-Amz-Credential=AKIDEXAMPLE%2F20231114%2Feu%2Dwest%2D1%2Fkafka%2Dcluster%2Faws4%5Frequest",
+            "X-Amz-Date=20231114T221320Z",
+            "X-Amz-Expires=900",
+            "X-Amz-SignedHeaders=host",
+            "X-Amz-Security-Token=a%2Fb%3D",
+        ] {
+            assert!(url.contains(part), "{part} in {url}");
+        }
+        assert_eq!(signature.split('&').next().unwrap().len(), 64, "{signature}");
+    }
+}

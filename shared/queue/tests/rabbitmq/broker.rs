@@ -1,0 +1,158 @@
+//! The broker that `tests/engines/with-rabbitmq` started, and what a test does to it.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use domain::{Credentials, Secret};
+use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, ConnectionProperties};
+use queue::rabbitmq::RabbitPlace;
+use tokio::net::TcpStream;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::brokers::{own_name, until};
+
+/// Who stops the broker, or freezes it, has it alone.
+static IN_USE: RwLock<()> = RwLock::const_new(());
+
+pub(crate) struct Rabbit {
+    pub(crate) port: u16,
+    folder: PathBuf,
+}
+
+/// A message as it lies on a queue.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lying {
+    pub(crate) body: String,
+    pub(crate) id: String,
+    pub(crate) persistent: bool,
+    pub(crate) headers: HashMap<String, String>,
+}
+
+/// The broker, for a test that leaves it as it is. `None`, and a loud word, where there is none.
+pub(crate) async fn rabbit() -> Option<(Rabbit, RwLockReadGuard<'static, ()>)> {
+    Some((Rabbit::find()?, IN_USE.read().await))
+}
+
+/// The broker, for a test that stops it.
+pub(crate) async fn rabbit_alone() -> Option<(Rabbit, RwLockWriteGuard<'static, ()>)> {
+    Some((Rabbit::find()?, IN_USE.write().await))
+}
+
+impl Rabbit {
+    #[allow(clippy::disallowed_methods, reason = "the engine's place is told to the test alone")]
+    fn find() -> Option<Rabbit> {
+        static SAID: Once = Once::new();
+        let Ok(address) = std::env::var("QUEUELINK_RABBITMQ") else {
+            // Past the harness, which would keep it to itself.
+            let said = "\n!!! SKIPPED: no RabbitMQ here; run by tests/engines/with-rabbitmq\n";
+            SAID.call_once(|| std::io::stderr().write_all(said.as_bytes()).unwrap());
+            return None;
+        };
+        let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+        Some(Rabbit { port, folder: std::env::var("QUEUELINK_RABBITMQ_FOLDER").unwrap().into() })
+    }
+
+    pub(crate) fn place(&self, queue: &str) -> RabbitPlace {
+        RabbitPlace {
+            host: "127.0.0.1".to_owned(),
+            port: self.port,
+            tls: false,
+            vhost: "/".to_owned(),
+            credentials: user("guest", "guest"),
+            queue: queue.to_owned(),
+        }
+    }
+
+    async fn channel(&self) -> (Connection, Channel) {
+        let uri = format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port);
+        let connection = Connection::connect(&uri, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        (connection, channel)
+    }
+
+    /// A durable queue that nobody else has.
+    pub(crate) async fn queue(&self, kind: &str, arguments: &[(&str, AMQPValue)]) -> String {
+        let name = own_name();
+        let mut table = FieldTable::default();
+        table.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
+        for (key, value) in arguments {
+            table.insert((*key).into(), value.clone());
+        }
+        let (_connection, channel) = self.channel().await;
+        channel.queue_declare(name.as_str().into(), QueueDeclareOptions::durable(), table).await.unwrap();
+        name
+    }
+
+    /// Takes all that lies on a queue.
+    pub(crate) async fn take(&self, queue: &str) -> Vec<Lying> {
+        let (_connection, channel) = self.channel().await;
+        let mut lying = Vec::new();
+        while let Some(got) = channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap() {
+            let properties = &got.delivery.properties;
+            // The broker adds some of its own.
+            let ours = properties.headers().as_ref().unwrap().inner().iter();
+            let headers = ours.filter(|(name, _)| !name.as_str().starts_with("x-")).map(|(name, value)| {
+                let AMQPValue::LongString(text) = value else { panic!("{name} is no text: {value:?}") };
+                (name.to_string(), text.to_string())
+            });
+            lying.push(Lying {
+                body: String::from_utf8(got.delivery.data.clone()).unwrap(),
+                id: properties.message_id().as_ref().unwrap().to_string(),
+                persistent: *properties.delivery_mode() == Some(2),
+                headers: headers.collect(),
+            });
+            got.delivery.ack(BasicAckOptions::default()).await.unwrap();
+        }
+        lying
+    }
+
+    pub(crate) fn ctl(&self, arguments: &[&str]) {
+        let done = Command::new(self.folder.join("ctl")).args(arguments).status().unwrap();
+        assert!(done.success(), "{arguments:?}");
+    }
+
+    fn pid(&self) -> String {
+        std::fs::read_to_string(self.folder.join("pid")).unwrap().trim().to_owned()
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.pid()]).status().unwrap().success(), "{name}");
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Ends it without a word of good-bye.
+    pub(crate) async fn kill(&self) {
+        let pid = self.pid();
+        self.signal("-KILL");
+        let lives =
+            || Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status().unwrap().success();
+        until("the broker is gone", || !lives()).await;
+    }
+
+    /// Starts it again, and waits until it has its queues.
+    pub(crate) async fn start(&self) {
+        let _ = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            assert!(Instant::now() < end, "the broker does not start again");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub(crate) fn user(name: &str, password: &str) -> Credentials {
+    Credentials { username: Secret::new(name), password: Secret::new(password) }
+}

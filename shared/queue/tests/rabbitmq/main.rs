@@ -1,0 +1,10 @@
+//! Sending to a real RabbitMQ, in good and bad hours: `tests/engines/with-rabbitmq cargo test -p queue --features
+//! rabbitmq --test rabbitmq`.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
+
+mod broker;
+#[path = "../brokers/mod.rs"]
+mod brokers;
+mod outage;
+mod publish;
+mod refused;

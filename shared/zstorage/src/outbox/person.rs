@@ -1,0 +1,148 @@
+//! What people do with entries: send again what was given up, discard it, ask for a date, take that back.
+
+use domain::{EntryKey, EntryState, MessageId, OutboxEntry};
+
+use super::change::{Change, Changed, and, is_in};
+use super::item::{self, Head, keys};
+use super::{Outbox, inserting};
+use crate::StoreError;
+use crate::item::{number, text};
+use crate::table::{Action, Undone};
+
+/// So often an entry is looked at again that others change at the same time, before the store counts as busy.
+const LOOKS: usize = 5;
+
+/// What became of a redrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redriven {
+    /// It is due, now.
+    Done {
+        /// The round that begins with this.
+        round: u32,
+    },
+    /// It is not parked.
+    NotParked(EntryState),
+    /// There is no such entry.
+    Missing,
+}
+
+/// What became of a discard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Discarded {
+    /// It is discarded, and what waited behind it is due now.
+    Done,
+    /// It is not parked.
+    NotParked(EntryState),
+    /// There is no such entry.
+    Missing,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It will not be sent. Also of one that was cancelled before.
+    Done,
+    /// It was sent, or somebody is at it.
+    TooLate,
+    /// No such message is scheduled, or it was long ago.
+    Unknown,
+}
+
+impl Outbox {
+    /// Sends a parked entry again: it is due now, in its next round, under the same message id, with no failures yet.
+    ///
+    /// # Errors
+    /// The store's alone.
+    pub async fn redrive(&self, key: &EntryKey) -> Result<Redriven, StoreError> {
+        let now = self.clock.now();
+        let change = Change::default()
+            .state(self, key, EntryState::Due, now)
+            .one_more("round")
+            .set("failures", number(0))
+            .set("due-since", number(now.as_millisecond()))
+            .remove("reason");
+        match self.change("redrive an outbox entry", key, change, is_in(&[EntryState::Parked])).await? {
+            Changed::Done(item) => Ok(Redriven::Done { round: item::read(&item)?.entry.round }),
+            Changed::Not(Some(item)) => Ok(Redriven::NotParked(item::read(&item)?.entry.state)),
+            Changed::Not(None) => Ok(Redriven::Missing),
+        }
+    }
+
+    /// Discards a parked entry; `note` says why. The entry that waited behind it is due now by the same transaction, so none
+    /// waits longer because somebody was killed.
+    ///
+    /// # Errors
+    /// The store's alone.
+    pub async fn discard(&self, key: &EntryKey, note: &str) -> Result<Discarded, StoreError> {
+        const OPERATION: &str = "discard an outbox entry";
+        for _ in 0..LOOKS {
+            let Some(Head { entry, parts }) = self.head(key).await? else { return Ok(Discarded::Missing) };
+            if entry.state != EntryState::Parked {
+                return Ok(Discarded::NotParked(entry.state));
+            }
+            let woken = self.head_behind(key).await?.and_then(|behind| self.waking(&behind.entry));
+            let change = Change::default()
+                .state(self, key, EntryState::Discarded, self.clock.now())
+                .set("reason", item::reason(note));
+            let condition = and(is_in(&[EntryState::Parked]), "round", number(entry.round));
+            if self.close(OPERATION, key, parts, change, condition, woken.into_iter().collect()).await? {
+                return Ok(Discarded::Done);
+            }
+        }
+        Err(StoreError::Busy { operation: OPERATION })
+    }
+
+    /// What makes an entry due now that waited. One that a strict write's own process may be sending is left to it.
+    fn waking(&self, behind: &OutboxEntry) -> Option<Action> {
+        let now = self.clock.now();
+        let is_the_sweepers = match behind.state {
+            EntryState::Due => true,
+            EntryState::Held => behind.lease > 0,
+            _ => false,
+        };
+        (is_the_sweepers && behind.next_attempt_at > Some(now)).then(|| {
+            let (pk, sk) = keys(&behind.key);
+            let update = Change::default().set("next-attempt-at", number(now.as_millisecond())).expression();
+            let condition = and(is_in(&[behind.state]), "lease", number(behind.lease));
+            Action::Update { pk, sk, update, condition }
+        })
+    }
+
+    /// Saves a message for its date. One of its id that is there already is left as it is.
+    ///
+    /// # Errors
+    /// The store's alone.
+    pub async fn schedule(&self, entry: &OutboxEntry) -> Result<(), StoreError> {
+        match self.table.transact("schedule a message", inserting(entry)).await {
+            Ok(()) | Err(Undone::Conditions(_)) => Ok(()),
+            Err(Undone::Store(error)) => Err(error),
+        }
+    }
+
+    /// Takes back a message that is scheduled, unless somebody ever began to send it.
+    ///
+    /// # Errors
+    /// The store's alone.
+    pub async fn cancel(&self, message: MessageId) -> Result<Cancelled, StoreError> {
+        let key = EntryKey::Scheduled(message);
+        let Some(Head { entry, parts }) = self.head(&key).await? else { return Ok(Cancelled::Unknown) };
+        let is_untouched = entry.lease == 0 && entry.failures == 0;
+        match entry.state {
+            EntryState::Discarded if is_untouched => return Ok(Cancelled::Done),
+            EntryState::Scheduled if is_untouched => {}
+            _ => return Ok(Cancelled::TooLate),
+        }
+        let change = Change::default()
+            .state(self, &key, EntryState::Discarded, self.clock.now())
+            .set("reason", text("cancelled"));
+        let condition = and(is_in(&[EntryState::Scheduled]), "lease", number(0));
+        let condition = and(condition, "failures", number(0));
+        let done = self.close("cancel a message", &key, parts, change, condition, Vec::new()).await?;
+        // Not done: somebody was quicker. Another cancellation, too, leaves it untouched.
+        let quicker = if done { None } else { self.head(&key).await? };
+        Ok(match quicker {
+            Some(Head { entry, .. }) if entry.state != EntryState::Discarded => Cancelled::TooLate,
+            _ => Cancelled::Done,
+        })
+    }
+}
