@@ -44,8 +44,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["handling"]),
     ("axum", &["api", "publish", "queue-admin", "zstorage-read", "zstorage-schema", "zstorage-write"]),
     ("lambda_http", &["api", "publish", "queue-admin", "zstorage-read", "zstorage-schema", "zstorage-write"]),
+    ("lapin", &["queue"]),
     ("lettre", &["egress"]),
     ("mlua", &["lua-host"]),
+    ("rdkafka", &["queue"]),
     ("reqwest", &["egress"]),
     ("seccompiler", &["lua-host"]),
 ];

@@ -299,3 +299,24 @@ async fn a_later_house_goes_on_with_the_messages_of_the_one_before() {
     assert_eq!(next(&house, &queue).await.0["new"]["name"], "third");
     house.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ring_of_handlers_stops_at_eight_links_and_says_so() {
+    let house = TestHouse::start().await;
+    let queue = house.queue(json!({"name": "ring"})).await;
+    made(&house, "table", &json!({"apiName": "Student", "fields": [{"apiName": "name", "type": "text"}]}))
+        .await;
+    let payload = json!({"handler": "ring", "api": house.api(), "key": house.admin_key});
+    let link = json!({"queue": "ring", "on": ["create", "update"], "payload": payload});
+    made(&house, "table/Student/link", &link).await;
+    let id = create(&house, "", json!({"name": "first"})).await.text("id").to_owned();
+    let dead = house.dead_letters(&queue, 1).await;
+    let message_id = &dead[0].attributes.iter().find(|(name, _)| name == "message-id").unwrap().1;
+    let letter = house.get(&format!("dead-letter/{message_id}")).await;
+    let said = letter.body.to_string();
+    assert!(said.contains("link-depth") && said.contains("taken for a ring"), "{said}");
+    let record = house.get(&format!("record/{id}")).await;
+    assert_eq!((&record.body["version"], &record.body["fields"]["name"]), (&json!(8), &json!("after 7")));
+    house.empty(&queue).await;
+    house.stop().await;
+}

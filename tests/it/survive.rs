@@ -1,7 +1,10 @@
 //! What a 2xx acknowledged survives kill -9: the real `cargo run` binary, killed by its pid and started again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -147,8 +150,8 @@ async fn records_that_were_acknowledged_survive_a_kill_among_writes() {
     assert_eq!(status, 201, "{answer}");
 
     let account = |email: &str| json!({"apiName": "Account", "fields": {"email": email, "balance": "0.10"}});
-    let acknowledged = std::sync::Mutex::new(Vec::new());
-    let unanswered = std::sync::Mutex::new(Vec::new());
+    let acknowledged = Mutex::new(Vec::new());
+    let unanswered = Mutex::new(Vec::new());
     let caller = async |caller: usize| {
         for n in 0..10_000 {
             let email = format!("c{caller}-{n}@example.com");
@@ -194,6 +197,94 @@ async fn records_that_were_acknowledged_survive_a_kill_among_writes() {
     let by_index = json!({"apiName": "Account", "filter": "balance == 0.1", "count": true, "limit": 1});
     let (_, counted_there) = second.post("record/query", &by_index).await;
     assert_eq!(counted["count"], counted_there["count"], "the index and the table hold the same records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_acknowledged_writes_survive_a_kill_among_writes() {
+    kill_among_linked_writes("outbox").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_acknowledged_strict_writes_survive_a_kill_among_writes() {
+    kill_among_linked_writes("strict").await;
+}
+
+/// Killed while eight callers write to a table with a link: each write that was acknowledged has its message on the queue, under the
+/// id that its answer told, and each message has its record. A message may lie there twice, under one id.
+async fn kill_among_linked_writes(mode: &str) {
+    let data = tempfile::tempdir().unwrap();
+    let mut first = Process::start(data.path()).await;
+    let made = async |path: &str, body: Value| {
+        let (status, answer) = first.post(path, &body).await;
+        assert_eq!(status, 201, "{answer}");
+        answer
+    };
+    let queue = made("queue", json!({"name": "told", "type": "sqs", "worker": "none"})).await;
+    made("table", json!({"apiName": "Account", "fields": [{"apiName": "name", "type": "text"}]})).await;
+    made("table/Account/link", json!({"queue": "told", "on": ["create"], "mode": mode})).await;
+
+    let acknowledged = Mutex::new(Vec::new());
+    let unanswered = AtomicUsize::new(0);
+    let caller = async |caller: usize| {
+        // Half do not wait: theirs are the messages that the kill may find unsent.
+        let query = if caller.is_multiple_of(2) { "?wait=published" } else { "" };
+        for n in 0..10_000 {
+            let account = json!({"apiName": "Account", "fields": {"name": format!("c{caller}-{n}")}});
+            match first.try_post(&format!("record/new{query}"), &account).await {
+                Ok((201, answer)) => acknowledged.lock().unwrap().push(answer),
+                Ok((status, answer)) => panic!("{status} {answer}"),
+                Err(_) => return unanswered.fetch_add(1, Ordering::SeqCst),
+            }
+        }
+        0
+    };
+    let pid = first.child.id();
+    let killer = async {
+        eventually("some records are there", 60, async || {
+            (acknowledged.lock().unwrap().len() >= 100).then_some(())
+        })
+        .await;
+        kill_9(pid);
+    };
+    futures::future::join(futures::future::join_all((0..8).map(&caller)), killer).await;
+    first.child.wait().unwrap();
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(unanswered.into_inner() > 0, "the kill came when nobody wrote: nothing was tried");
+
+    let second = Process::start(data.path()).await;
+    let sqs = crate::support::clients::sqs(second.runtime["sqs"].as_str().unwrap());
+    let url = queue["url"].as_str().unwrap();
+    let id_of = |answer: &Value| answer["id"].as_str().unwrap().to_owned();
+    // Message ids by record. What the kill cut between send and mark comes once more, a minute after its commit.
+    let told: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::default();
+    eventually("every acknowledged write is told", 150, async || {
+        let request = sqs.receive_message().queue_url(url).max_number_of_messages(10);
+        let request = request.message_attribute_names("All").visibility_timeout(600);
+        let messages = request.send().await.unwrap().messages.unwrap_or_default();
+        let mut told = told.lock().unwrap();
+        for message in messages {
+            let body: Value = serde_json::from_str(message.body().unwrap()).unwrap();
+            let id = message.message_attributes.unwrap()["message-id"].string_value.clone().unwrap();
+            told.entry(body["record-id"].as_str().unwrap().to_owned()).or_default().insert(id);
+        }
+        acknowledged.iter().all(|answer| told.contains_key(&id_of(answer))).then_some(())
+    })
+    .await;
+    let told = told.into_inner().unwrap();
+    for answer in &acknowledged {
+        let ids = &told[&id_of(answer)];
+        assert_eq!(ids.len(), 1, "two messages of one write: {ids:?}");
+        if let Some(promised) = answer["messages"][0]["message-id"].as_str() {
+            assert!(ids.contains(promised), "{ids:?} instead of {promised}");
+        }
+    }
+    for (id, ids) in &told {
+        // A strict write that the kill cut behind its send is rolled forward by the sweeper.
+        eventually(&format!("the record of {ids:?}"), 150, async || {
+            Some(second.get(&format!("record/{id}")).await).filter(|(status, _)| *status == 200)
+        })
+        .await;
+    }
 }
 
 fn kill_9(pid: u32) {

@@ -46,6 +46,9 @@ impl JobWorker {
         let keys = self.keys.of(schema.table()).await?;
         let open = OpenTable { schema, keys, queues: Arc::default() };
         let slice = self.records.build_slice(&open, id, job.cursor.as_deref(), self.slice_records).await?;
+        if slice.waits {
+            return Ok(None);
+        }
         let mut next = Job { done: job.done + slice.done, cursor: slice.cursor.clone(), ..job.clone() };
         // A slice that is done again finds the same pairs again.
         for pair in slice.duplicates {

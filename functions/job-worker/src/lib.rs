@@ -15,7 +15,7 @@ use queue::{JobsQueue, Queues};
 use zstorage::{Catalog, DataKeys, Jobs, Records};
 
 pub use event::EventError;
-pub use start::{StartError, start};
+pub use start::start;
 
 /// The function: everything that lives longer than one batch. Cheap to clone.
 #[derive(Clone)]

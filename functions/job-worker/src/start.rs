@@ -1,7 +1,7 @@
-use bootstrap::{Aws, ConfigError, Environment};
+use bootstrap::{Aws, Environment, StartError};
 use domain::{Clock, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
-use zstorage::{Catalog, DataKeys, Jobs, Outbox, Records, SealError, Sealer};
+use zstorage::{Catalog, DataKeys, Jobs, Outbox, Records, Sealer};
 
 use crate::JobWorker;
 
@@ -10,17 +10,6 @@ const SLICE_RECORDS: usize = 200;
 
 /// Slices for one message. The time ends before, where there is much to do.
 const SLICES_AT_ONCE: u64 = 1000;
-
-/// Why the function cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The environment is not complete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Keys of tables could not be opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
 
 /// The whole function, from the environment it was started with; one error names all that is missing.
 ///

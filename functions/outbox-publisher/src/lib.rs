@@ -11,7 +11,7 @@ mod start;
 use delivery::Courier;
 
 pub use event::{EventError, StreamAnswer, StreamFailure};
-pub use start::{StartError, start};
+pub use start::start;
 
 /// The function: everything that lives longer than one batch. Cheap to clone.
 #[derive(Clone)]

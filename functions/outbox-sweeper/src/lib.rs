@@ -13,7 +13,7 @@ use domain::Clock;
 use zstorage::Outbox;
 
 pub use event::{Report, Standing};
-pub use start::{StartError, start};
+pub use start::start;
 
 /// CloudWatch's namespace of our numbers.
 pub const NAMESPACE: &str = "Queuelink";

@@ -1,21 +1,10 @@
-use bootstrap::{Aws, ConfigError, Environment, Metrics};
+use bootstrap::{Aws, Environment, Metrics, StartError};
 use delivery::{Courier, CourierParts};
 use domain::Clock;
 use queue::{Queues, SqsConfig};
-use zstorage::{Catalog, Outbox, Records, SealError, Sealer};
+use zstorage::{Catalog, Outbox, Records, Sealer};
 
 use crate::{NAMESPACE, OutboxSweeper};
-
-/// Why the function cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The environment is not complete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Credentials of queues could not be opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
 
 /// The whole function, from the environment it was started with; one error names all that is missing.
 ///

@@ -1,4 +1,4 @@
-use api::{Body, Caller, Fields, Kind, PathText, Problem};
+use api::{Body, Caller, Fields, Kind, PathText, Problem, QueryText};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -20,11 +20,12 @@ pub(crate) async fn by_id(
     State(state): State<PublishState>,
     caller: Caller,
     PathText(id): PathText,
+    query: QueryText,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let queue = state.queue_by_id(&caller, &id).await?;
-    options::none_of_headers(&headers)?;
+    options::none_of_headers(&headers, query)?;
     state.publish_batch(&caller, &queue, &body).await
 }
 
@@ -32,11 +33,12 @@ pub(crate) async fn by_name(
     State(state): State<PublishState>,
     caller: Caller,
     PathText(name): PathText,
+    query: QueryText,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let queue = state.queue_by_name(&caller, &name).await?;
-    options::none_of_headers(&headers)?;
+    options::none_of_headers(&headers, query)?;
     state.publish_batch(&caller, &queue, &body).await
 }
 

@@ -8,7 +8,7 @@ mod options;
 mod problems;
 mod start;
 
-use api::{BASE, Body, Caller, PathText, Problem};
+use api::{BASE, Body, Caller, PathText, Problem, QueryText};
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use zstorage::Catalog;
 
-pub use start::{StartError, start};
+pub use start::start;
 
 /// What the routes stand on.
 #[derive(Clone)]
@@ -47,22 +47,24 @@ async fn publish_by_id(
     State(state): State<PublishState>,
     caller: Caller,
     PathText(id): PathText,
+    query: QueryText,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let queue = state.queue_by_id(&caller, &id).await?;
-    state.publish(&caller, &queue, &headers, &body).await
+    state.publish(&caller, &queue, query, &headers, &body).await
 }
 
 async fn publish_by_name(
     State(state): State<PublishState>,
     caller: Caller,
     PathText(name): PathText,
+    query: QueryText,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, Problem> {
     let queue = state.queue_by_name(&caller, &name).await?;
-    state.publish(&caller, &queue, &headers, &body).await
+    state.publish(&caller, &queue, query, &headers, &body).await
 }
 
 impl PublishState {
@@ -70,10 +72,11 @@ impl PublishState {
         &self,
         caller: &Caller,
         queue: &Queue,
+        query: QueryText,
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Response, Problem> {
-        let (options, mut faults) = options::of_headers(headers);
+        let (options, mut faults) = options::of_request(headers, query);
         let payload = match Payload::parse(body, self.publisher.max_body_bytes(queue).await) {
             Ok(payload) => payload,
             Err(of_body) if of_body.0.iter().any(|f| matches!(f.code, "not-json" | "too-large")) => {
@@ -99,10 +102,9 @@ impl PublishState {
             Ok(id) => self.catalog.queue_by_id(id).await?,
             Err(_no_id_of_ours) => None,
         };
-        let queue =
-            found.ok_or_else(|| caller.unknown(&Scope::QueuePublish(Names::Any), "queue of this id"))?;
-        caller.require(&Scope::publish(&queue.name))?;
-        Ok(queue)
+        // Told as one that is not there: whoever may not publish to a queue does not learn its name by its id.
+        let found = found.filter(|queue| caller.scopes.cover(&Scope::publish(&queue.name)));
+        found.ok_or_else(|| caller.unknown(&Scope::QueuePublish(Names::Any), "queue of this id"))
     }
 
     async fn queue_by_name(&self, caller: &Caller, name: &str) -> Result<Arc<Queue>, Problem> {

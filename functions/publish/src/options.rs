@@ -1,10 +1,16 @@
-use api::{Fields, Given, header};
+use api::{Fields, Given, QueryText, header};
 use delivery::Options;
 use domain::{Fault, Faults, moment};
 use http::HeaderMap;
 
 /// The options of a single message, from its headers, and what is wrong with their form.
-pub(crate) fn of_headers(headers: &HeaderMap) -> (Options, Faults) {
+pub(crate) fn of_request(headers: &HeaderMap, query: QueryText) -> (Options, Faults) {
+    let (options, mut faults) = of_headers(headers);
+    query.refuse_unknown(&[], &mut faults);
+    (options, faults)
+}
+
+fn of_headers(headers: &HeaderMap) -> (Options, Faults) {
     let mut faults = Faults::none();
     let mut text = |name| faults.take(header(headers, name)).flatten().map(str::to_owned);
     let (idempotency_key, ordering_key) = (text("idempotency-key"), text("ordering-key"));
@@ -16,8 +22,9 @@ pub(crate) fn of_headers(headers: &HeaderMap) -> (Options, Faults) {
 }
 
 /// Refuses the headers of a single message beside a batch: to pass them over would be to publish without them.
-pub(crate) fn none_of_headers(headers: &HeaderMap) -> Result<(), Faults> {
+pub(crate) fn none_of_headers(headers: &HeaderMap, query: QueryText) -> Result<(), Faults> {
     let mut faults = Faults::none();
+    query.refuse_unknown(&[], &mut faults);
     for name in ["idempotency-key", "ordering-key", "deliver-after", "deliver-at"] {
         if headers.contains_key(name) {
             let message =

@@ -1,23 +1,12 @@
 use api::Keys;
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment};
+use bootstrap::{Aws, Environment, StartError};
 use delivery::Publisher;
 use domain::Clock;
 use queue::{Queues, SqsConfig};
-use zstorage::{Catalog, Messages, Outbox, SealError, Sealer};
+use zstorage::{Catalog, Messages, Outbox, Sealer};
 
 use crate::{PublishState, router};
-
-/// Why the function cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The environment is not complete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Credentials of queues could not be opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
 
 /// The whole function as a service, from the environment it was started with; one error names all that is missing.
 pub fn start(environment: &Environment) -> Result<Router, StartError> {

@@ -29,7 +29,7 @@ use zstorage::{Catalog, Jobs, Messages, Outbox, Sealer};
 
 pub use remove::RemoveError;
 pub use settings::Settings;
-pub use start::{StartError, start};
+pub use start::start;
 
 /// What the routes stand on.
 #[derive(Clone)]

@@ -1,22 +1,11 @@
 use api::Keys;
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment};
+use bootstrap::{Aws, Environment, StartError};
 use domain::Clock;
 use queue::{Ages, Mappings, Queues, SqsConfig};
-use zstorage::{Catalog, Jobs, Messages, Outbox, SealError, Sealer};
+use zstorage::{Catalog, Jobs, Messages, Outbox, Sealer};
 
 use crate::{AdminState, Settings, router};
-
-/// Why the function cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The environment is not complete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Credentials of queues could not be sealed.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
 
 /// The whole function as a service, from the environment it was started with; one error names all that is missing.
 pub fn start(environment: &Environment) -> Result<Router, StartError> {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use bootstrap::{Aws, ConfigError, Environment, Reader, Sealing};
+use bootstrap::{Aws, Environment, Reader, Sealing};
 use domain::Clock;
 use egress::{FetchPolicy, Fetcher, Guard, Mailer, SmtpConfigError};
 use handling::{
@@ -9,16 +9,16 @@ use handling::{
 use lua_host::{Bundle, BundleError, SandboxConfig};
 use queue::{Queues, SqsConfig};
 use serde_json::{Value, json};
-use zstorage::{Catalog, Messages, SealError, Sealer};
+use zstorage::{Catalog, Messages, Sealer};
 
 use crate::SqsWorker;
 
 /// Why the function cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The environment is not complete.
+    /// The environment is not complete, or secrets of packages could not be opened.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Ground(#[from] bootstrap::StartError),
     /// The mail server's settings are wrong.
     #[error(transparent)]
     Smtp(#[from] SmtpConfigError),
@@ -28,9 +28,6 @@ pub enum StartError {
     /// The sandbox does not start, or what shipped cannot be used.
     #[error(transparent)]
     Handlers(#[from] HandlersError),
-    /// Secrets of packages could not be opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
     /// Our own program, which is the sandbox's too, cannot be found.
     #[error("the path of this program cannot be found, and the sandbox is the same program")]
     Program(#[source] std::io::Error),
@@ -84,7 +81,7 @@ impl Settings {
 pub async fn start(environment: &Environment) -> Result<SqsWorker, StartError> {
     let mut reader = environment.reader();
     let settings = Settings::read(&mut reader);
-    reader.finish()?;
+    reader.finish().map_err(bootstrap::StartError::from)?;
     let bundle = Bundle::from_dir(&settings.handlers)?;
     let program = std::env::current_exe().map_err(StartError::Program)?;
     let sealer = settings.aws.sealer(settings.sealing, Sealer::kms, Sealer::from_key_file)?;

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use zstorage::Records;
 
-pub use start::{StartError, start};
+pub use start::start;
 
 /// What the routes stand on.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     ApiName, Field, FieldId, FieldKind, Index, IndexState, Link, LinkPayload, Operation, Operations, QueueId,
-    QueueName, Rule, Table, TablePage, TablePrefix, TableState, TextRules,
+    QueueName, Rule, Table, TablePage, TablePrefix, TableState, TextRules, json_of,
 };
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -140,7 +140,7 @@ pub(crate) fn of_link(table: &Table, link: &Link, queues: &QueueNames) -> Value 
     }
     document.insert("queue-id".to_owned(), json!(queue));
     if let LinkPayload::Template(text) = &link.payload {
-        document.insert("payload".to_owned(), serde_json::from_str(text).unwrap_or(Value::Null));
+        document.insert("payload".to_owned(), json_of(text).unwrap_or(Value::Null));
     }
     Value::Object(document)
 }

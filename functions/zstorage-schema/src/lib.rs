@@ -25,7 +25,7 @@ use domain::Clock;
 use queue::JobsQueue;
 use zstorage::{Catalog, DataKeys, Jobs, Records, Sealer};
 
-pub use start::{StartError, TRIAL_RECORDS, start};
+pub use start::{TRIAL_RECORDS, start};
 
 /// What the routes stand on.
 #[derive(Clone)]

@@ -3,7 +3,7 @@ use axum::Json;
 use axum::extract::State;
 use domain::{
     Fault, Faults, Link, LinkAnswer, LinkMessage, MAX_BODY_BYTES, Operation, RawFields, RecordId,
-    RecordWrite, Scope, TableSchema, Values,
+    RecordWrite, Scope, TableSchema, Values, json_of,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -107,7 +107,7 @@ fn told(link: &Link, answer: LinkAnswer) -> Result<Value, Problem> {
         let fault = Fault::new(format!("links/{}", link.id), "too-large", said.as_str());
         return Err(Problem::new(Kind::Invalid, said).with_fault(fault));
     }
-    let body: Value = serde_json::from_str(&body).unwrap_or(Value::String(body));
+    let body = json_of(&body).unwrap_or(Value::String(body));
     let mut message = json!({ "body": body });
     if let Some(key) = ordering_key {
         message["ordering-key"] = json!(key);

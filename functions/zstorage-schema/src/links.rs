@@ -26,7 +26,7 @@ pub(crate) async fn add(
 ) -> Result<Response, Problem> {
     state.table(&caller, &name, Scope::TableWrite).await?;
     let wanted = WantedLink::read(body.fields()?);
-    let target = state.target(&caller, &wanted).await?;
+    let target = state.target(&caller, &wanted, None).await?;
     let edit = |table: &Table| -> Edit {
         let id = LinkId { table: table.prefix, number: table.next_link };
         let (link, faults) = target.linked(&wanted, id, table);
@@ -80,10 +80,11 @@ pub(crate) async fn change(
         let merged = documents::changed_link(table, link, body.text()?);
         Ok(WantedLink::read(Fields::read(&merged)?))
     };
-    let now = wanted(schema.table(), known(schema.table(), id)?)?;
-    let target = match now.turns_off(known(schema.table(), id)?, schema.table()) {
+    let link = known(schema.table(), id)?;
+    let now = wanted(schema.table(), link)?;
+    let target = match now.turns_off(link, schema.table()) {
         true => Target::Unasked,
-        false => state.target(&caller, &now).await?,
+        false => state.target(&caller, &now, Some(link.queue)).await?,
     };
     let edit = |table: &Table| -> Result<Edit, Problem> {
         let link = known(table, id)?;
@@ -192,8 +193,14 @@ impl SchemaState {
         Ok((schema, id))
     }
 
-    /// The queue that a link names, by its name or its id, if the caller may publish there.
-    async fn target(&self, caller: &Caller, wanted: &WantedLink) -> Result<Target, Problem> {
+    /// The queue that a link names, by its name or its id, if the caller may publish there. Whoever may not is told its name only if
+    /// it is `own`, the one that the link points to already: ids of others tell nothing.
+    async fn target(
+        &self,
+        caller: &Caller,
+        wanted: &WantedLink,
+        own: Option<QueueId>,
+    ) -> Result<Target, Problem> {
         let Some(text) = &wanted.queue else { return Ok(Target::None(None)) };
         let unknown = |asked: &Scope| {
             caller.require(asked)?;
@@ -219,7 +226,11 @@ impl SchemaState {
             (Err(_), Err(_)) => None,
         };
         let Some(queue) = found else { return unknown(&any) };
-        caller.require(&Scope::publish(&queue.name))?;
+        let asked = Scope::publish(&queue.name);
+        if !caller.scopes.cover(&asked) && own != Some(queue.id) {
+            return unknown(&any);
+        }
+        caller.require(&asked)?;
         let doing = match queue.state {
             QueueState::Ready => return Ok(Target::Queue(queue)),
             QueueState::Creating => "created",

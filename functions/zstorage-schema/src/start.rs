@@ -1,9 +1,9 @@
 use api::Keys;
 use axum::Router;
-use bootstrap::{Aws, ConfigError, Environment};
+use bootstrap::{Aws, Environment, StartError};
 use domain::{Clock, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
-use zstorage::{Catalog, DataKeys, Jobs, Outbox, Records, SealError, Sealer};
+use zstorage::{Catalog, DataKeys, Jobs, Outbox, Records, Sealer};
 
 use crate::{SchemaState, router};
 
@@ -12,17 +12,6 @@ const DEFAULT_JOB_DELAY_SECS: u32 = 60;
 
 /// A rule is tried on so many records at most.
 pub const TRIAL_RECORDS: usize = 10_000;
-
-/// Why the function cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The environment is not complete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Keys of tables could not be made.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-}
 
 /// The whole function as a service, from the environment it was started with; one error names all that is missing.
 ///

@@ -20,7 +20,7 @@ use axum::Router;
 use axum::routing::{post, put};
 use delivery::Writer;
 
-pub use start::{StartError, start};
+pub use start::start;
 
 /// What the routes stand on.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use domain::OnDemand;
 
 use crate::Reader;
 #[cfg(feature = "kms")]
-use crate::Sealing;
+use crate::{Sealing, StartError};
 
 /// The roots that AWS's own endpoints chain to. Parsing five instead of the system's 140 is most of a cold start saved.
 const AMAZON_ROOTS: &[u8] = include_bytes!("../certs/amazon-trust-services.pem");
@@ -113,17 +113,17 @@ impl Aws {
     /// key file's path.
     ///
     /// # Errors
-    /// Those of `key_file`.
+    /// [`StartError::Seal`] with that of `key_file`.
     #[cfg(feature = "kms")]
-    pub fn sealer<T, E>(
+    pub fn sealer<T, E: std::error::Error + Send + Sync + 'static>(
         &self,
         sealing: Sealing,
         kms: impl FnOnce(OnDemand<aws_sdk_kms::Client>, String) -> T,
         key_file: impl FnOnce(&Path) -> Result<T, E>,
-    ) -> Result<T, E> {
+    ) -> Result<T, StartError> {
         match sealing {
             Sealing::Kms(key_id) => Ok(kms(self.on_demand(Aws::kms), key_id)),
-            Sealing::KeyFile(path) => key_file(&path),
+            Sealing::KeyFile(path) => key_file(&path).map_err(|error| StartError::Seal(Box::new(error))),
         }
     }
 }

@@ -8,9 +8,11 @@ mod ending;
 mod environment;
 mod log;
 mod metrics;
+mod start;
 
 pub use aws::{Aws, Endpoints};
 pub use ending::exit_code;
 pub use environment::{ConfigError, Environment, Reader, Sealing};
 pub use log::{LogError, init_tracing};
 pub use metrics::{Metric, Metrics};
+pub use start::StartError;

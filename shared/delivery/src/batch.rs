@@ -134,12 +134,17 @@ impl Publisher {
         answers: &mut [Option<Answer>],
     ) -> Vec<(usize, Errand<'q>)> {
         let by = Instant::now() + SCHEDULE_WITHIN;
-        let (later, now): (Vec<_>, Vec<_>) =
-            errands.into_iter().partition(|(_, errand)| self.later(errand).is_some());
+        // Each is asked once: its date may come at any moment.
+        let (mut later, mut now) = (Vec::new(), Vec::new());
+        for (at, errand) in errands {
+            match self.later(&errand) {
+                Some(date) => later.push((at, errand, date)),
+                None => now.push((at, errand)),
+            }
+        }
         let scheduling: Vec<_> = later
             .iter()
-            .filter_map(|(at, errand)| Some((at, errand, self.later(errand)?)))
-            .map(|(at, errand, date)| async move { (*at, self.schedule(errand, date, by).await) })
+            .map(|(at, errand, date)| async move { (*at, self.schedule(errand, *date, by).await) })
             .collect();
         for (at, answer) in stream::iter(scheduling).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await {
             answers[at] = Some(answer);

@@ -10,8 +10,8 @@ const OPENS_AFTER: u32 = 5;
 /// For how long a breaker opens first; each probe that comes to nothing doubles it.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
-/// It never opens for longer.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(60);
+/// It never opens for longer: less than lies between two sweeps, so that each of them tries a message.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(50);
 
 /// A probe of which nothing was heard by then counts as one that never was: who made it is dead or stuck.
 const PROBE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
@@ -63,6 +63,12 @@ impl Breaker {
     /// Whether who asks now would get leave for one message at least.
     pub(crate) fn lets_one(&self, now: Timestamp) -> bool {
         self.state().open.as_ref().is_none_or(|open| open.lets_probe(now))
+    }
+
+    /// Whether somebody is finding out just now if the queue is back.
+    pub(crate) fn is_probed(&self, now: Timestamp) -> bool {
+        let probe_until = self.state().open.as_ref().and_then(|open| open.probe_until);
+        probe_until.is_some_and(|until| now < until)
     }
 
     /// A probe was not sent after all.
@@ -149,7 +155,7 @@ mod tests {
         check(&[(0, "f4"), (0, "?A"), (0, "f1"), (0, "?N"), (4, "?N"), (5, "?P"), (5, "?N")]);
         // In a row.
         check(&[(0, "f4"), (0, "a"), (0, "f4"), (0, "?A")]);
-        // A probe that is taken closes it, one that fails doubles the pause, to a minute at most.
+        // A probe that is taken closes it, one that fails doubles the pause, to 50 s at most.
         check(&[(0, "f5"), (5, "?P"), (6, "a"), (6, "?A"), (6, "f4"), (6, "?A")]);
         check(&[(0, "f5"), (5, "?P"), (5, "f1"), (14, "?N"), (15, "?P"), (15, "f1"), (34, "?N"), (35, "?P")]);
         check(&[
@@ -162,10 +168,10 @@ mod tests {
             (35, "f1"),
             (75, "?P"),
             (75, "f1"),
-            (134, "?N"),
-            (135, "?P"),
-            (135, "f1"),
-            (195, "?P"),
+            (124, "?N"),
+            (125, "?P"),
+            (125, "f1"),
+            (175, "?P"),
         ]);
         // A probe of which nothing is heard, and one that was not needed.
         check(&[(0, "f5"), (5, "?P"), (14, "?N"), (15, "?P"), (15, "b"), (15, "?P")]);

@@ -1,6 +1,6 @@
 use domain::EntryState;
 use futures::{StreamExt, stream};
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use crate::Writer;
 use crate::writer::{ANSWER_WITHIN, Answers, Sent};
@@ -18,7 +18,8 @@ impl Writer {
     pub(crate) async fn told(&self, mut answers: Answers, wait: bool, start: Instant) -> Answers {
         let given = answers.iter_mut().filter_map(|answer| answer.as_mut().ok());
         let before = given.filter(|answer| answer.written.replayed);
-        self.look_at_all(before.flat_map(|answer| &mut answer.messages).collect()).await;
+        self.look_at_all(before.flat_map(|answer| &mut answer.messages).collect(), start + ANSWER_WITHIN)
+            .await;
         if wait {
             self.wait_for(&mut answers, start).await;
         }
@@ -41,14 +42,18 @@ impl Writer {
                 return;
             }
             sleep_until(next).await;
-            self.look_at_all(open).await;
+            self.look_at_all(open, until).await;
             pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn look_at_all(&self, all: Vec<&mut Sent>) {
+    /// Looks at `all`. What the store has not said by `until` stays as it was known: the answer is worth more.
+    async fn look_at_all(&self, all: Vec<&mut Sent>, until: Instant) {
         let looking: Vec<_> = all.into_iter().map(|sent| self.look_at(sent)).collect();
-        stream::iter(looking).buffer_unordered(LOOKS_AT_ONCE).collect::<()>().await;
+        let looked = stream::iter(looking).buffer_unordered(LOOKS_AT_ONCE).collect::<()>();
+        if timeout_at(until, looked).await.is_err() {
+            tracing::warn!("Not all messages of a write could be looked at in time.");
+        }
     }
 
     async fn look_at(&self, sent: &mut Sent) {

@@ -58,7 +58,9 @@ pub use package::{
     PACKAGE_SETTINGS, Package, PackageFile, PackageFiles, PackageName, PackageSet, PackageSettings, Release,
     SecretName, package_file_path,
 };
-pub use payload::{MAX_BODY_BYTES, MAX_DEPTH, Payload, check_json, handler_field};
+pub use payload::{
+    MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, Payload, check_body, check_json, handler_field,
+};
 pub use queue::{
     BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue,
     QueueState, Sealed, SqsQueue, WorkerMode,
@@ -75,6 +77,6 @@ pub use table::{
 pub use table_name::{ApiName, TablePrefix};
 pub use table_schema::{
     Clear, LinkAnswer, LinkMessage, MAX_LINK_HOLES, MAX_ORDERING_KEY_BYTES, MAX_TEMPLATE_BYTES, RecordWrite,
-    Silence, TableSchema, fold, moment,
+    Silence, TableSchema, fold, json_of, moment,
 };
 pub use text::{ascii_json, forbidden_character};

@@ -8,6 +8,10 @@ use crate::{Fault, Faults, HandlerName, forbidden_character};
 /// JSON may be nested this deep, and no deeper.
 pub const MAX_DEPTH: usize = 32;
 
+/// A body that is received may be nested this deep: a link may put a record's JSON, which is [`MAX_DEPTH`] deep, into a template
+/// that is as deep itself. Handlers read no deeper.
+pub const MAX_BODY_DEPTH: usize = 2 * MAX_DEPTH;
+
 /// The largest body any queue takes: SQS's 1 MiB less 2 KiB for the attributes that travel beside it, bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024 - 2048;
 
@@ -96,12 +100,22 @@ fn handler_of(text: &str) -> Result<Option<HandlerName>, Fault> {
 
 /// Checks JSON text as strictly as we store it: see [`Payload::parse`]. Also for bodies of API requests.
 pub fn check_json(text: &str) -> Result<(), Faults> {
-    let mut walk = Walk { json: Jiter::new(text.as_bytes()), path: Vec::new(), faults: Faults::none() };
+    check_to_depth(text, MAX_DEPTH)
+}
+
+/// As [`check_json`], for the body of a message that was received: it may be [`MAX_BODY_DEPTH`] deep.
+pub fn check_body(text: &str) -> Result<(), Faults> {
+    check_to_depth(text, MAX_BODY_DEPTH)
+}
+
+fn check_to_depth(text: &str, max_depth: usize) -> Result<(), Faults> {
+    let json = Jiter::new(text.as_bytes());
+    let mut walk = Walk { json, max_depth, path: Vec::new(), faults: Faults::none() };
     let walked = walk.document();
     match walked {
         Ok(()) => walk.faults.into_result(),
         Err(Stop::TooDeep) => {
-            walk.faults.add("", "too-deep", format!("the JSON is nested more than {MAX_DEPTH} deep"));
+            walk.faults.add("", "too-deep", format!("the JSON is nested more than {max_depth} deep"));
             Err(walk.faults)
         }
         Err(Stop::Enough) => Err(walk.faults),
@@ -131,6 +145,7 @@ impl From<JiterError> for Stop {
 
 struct Walk<'j> {
     json: Jiter<'j>,
+    max_depth: usize,
     path: Vec<String>,
     faults: Faults,
 }
@@ -144,7 +159,7 @@ impl Walk<'_> {
     }
 
     fn value(&mut self, peek: Peek) -> Result<(), Stop> {
-        if self.path.len() >= MAX_DEPTH && matches!(peek, Peek::Array | Peek::Object) {
+        if self.path.len() >= self.max_depth && matches!(peek, Peek::Array | Peek::Object) {
             return Err(Stop::TooDeep);
         }
         match peek {

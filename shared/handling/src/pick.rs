@@ -1,6 +1,6 @@
 //! Which handler a message gets.
 
-use domain::{DeadReason, HandlerName, PackageName, check_json, handler_field};
+use domain::{DeadReason, HandlerName, PackageName, check_body, handler_field};
 use lua_host::ResolveError;
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub(crate) fn pick<'b>(
     default: Option<&HandlerName>,
 ) -> Result<&'b str, NotPicked> {
     let poison = |code: &str, message: String| Err(NotPicked::Poison(DeadReason::new(code, message)));
-    if let Err(faults) = check_json(body) {
+    if let Err(faults) = check_body(body) {
         return poison(BAD_BODY, format!("no handler can be given this body: {faults}"));
     }
     let (code, why) = match asked(body) {
@@ -140,6 +140,13 @@ mod tests {
         for body in ["", "hello", "{", r#"{"a":1,"a":2}"#, &"[".repeat(100), "{\"n\":1e999}"] {
             check(body, Some("signup"), Err("bad-body"));
         }
+    }
+
+    #[test]
+    fn a_body_may_be_as_deep_as_a_link_can_make_it() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        check(&deep(domain::MAX_BODY_DEPTH), Some("signup"), Ok("on-boarding/signup"));
+        check(&deep(domain::MAX_BODY_DEPTH + 1), Some("signup"), Err("bad-body"));
     }
 
     #[test]

@@ -182,6 +182,20 @@ async fn send_chunk(
     for attempt in 1..=ATTEMPTS {
         let entries = open.iter().map(|at| chunk[*at].entry(*at, to)).collect();
         let answer = client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await;
+        if let Err(error) = &answer
+            && open.len() > 1
+            && Failed::from_call(error).error.is_of_the_message()
+        {
+            // Which of them it means, or whether all together are too much for this queue, only smaller calls tell.
+            for half in open.chunks(open.len().div_ceil(2)) {
+                let messages: Vec<&Outgoing> = half.iter().map(|at| chunk[*at]).collect();
+                let answers = Box::pin(send_chunk(client, url, to, &messages)).await;
+                for (at, answer) in half.iter().zip(answers) {
+                    results[*at] = Some(known(results[*at].take(), answer));
+                }
+            }
+            break;
+        }
         let mut again = Vec::new();
         for at in open {
             let id = at.to_string();
@@ -197,18 +211,10 @@ async fn send_chunk(
                     }
                 }
             };
-            results[at] = Some(match (results[at].take(), outcome) {
-                (_, Ok(accepted)) => Ok(accepted),
-                (before, Err(failed)) => {
-                    if failed.again {
-                        again.push(at);
-                    }
-                    Err(match before {
-                        Some(Err(before)) => before.then(failed.error),
-                        _ => failed.error,
-                    })
-                }
-            });
+            if outcome.as_ref().is_err_and(|failed| failed.again) {
+                again.push(at);
+            }
+            results[at] = Some(known(results[at].take(), outcome.map_err(|failed| failed.error)));
         }
         open = again;
         if open.is_empty() || attempt == ATTEMPTS {
@@ -217,6 +223,17 @@ async fn send_chunk(
         sleep(PAUSE).await;
     }
     results.into_iter().map(|result| result.expect("every message of the chunk was asked for")).collect()
+}
+
+/// What is known of a message after one attempt more.
+fn known(
+    before: Option<Result<Accepted, SendError>>,
+    outcome: Result<Accepted, SendError>,
+) -> Result<Accepted, SendError> {
+    match before {
+        Some(Err(before)) => outcome.map_err(|error| before.then(error)),
+        _ => outcome,
+    }
 }
 
 /// One failed entry of a batch. A fault of ours is certain, a fault of theirs is not.

@@ -1,7 +1,8 @@
 //! Figures, run by hand and written into docs/figures.md: timings are no tests.
 //!
-//! `cargo run --release -p bench -- sandbox | memory | worker | records | start BINARY...`
+//! `cargo run --release -p bench -- sandbox | memory | worker | records | links | start BINARY...`
 
+mod links;
 mod memory;
 mod meter;
 mod records;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         ["sandbox"] => as_a_function(sandbox::measure()),
         ["memory"] => as_a_function(memory::measure()),
         ["worker"] => runtime(Builder::new_multi_thread()).block_on(worker::measure()),
+        ["links"] => runtime(Builder::new_multi_thread()).block_on(links::measure()),
         ["records"] => runtime(Builder::new_multi_thread()).block_on(records::measure()),
         ["start", ref binaries @ ..] if !binaries.is_empty() => {
             for binary in binaries {
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
             }
         }
         _ => {
-            eprintln!("say what to measure: sandbox, memory, worker, records, or start BINARY...");
+            eprintln!("say what to measure: sandbox, memory, worker, records, links, or start BINARY...");
             return ExitCode::FAILURE;
         }
     }

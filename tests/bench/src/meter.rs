@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetIte
 use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 
 /// What was consumed since it was last asked.
@@ -60,6 +61,8 @@ impl Intercept for Meter {
             input.return_consumed_capacity = total;
         } else if let Some(input) = input.downcast_mut::<BatchGetItemInput>() {
             input.return_consumed_capacity = total;
+        } else if let Some(input) = input.downcast_mut::<UpdateItemInput>() {
+            input.return_consumed_capacity = total;
         }
         Ok(())
     }
@@ -78,6 +81,8 @@ impl Intercept for Meter {
         let one = |capacity: Option<&ConsumedCapacity>| units(capacity.map_or(&[], std::slice::from_ref));
         if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
             bill.write_units += units(output.consumed_capacity());
+        } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
+            bill.write_units += one(output.consumed_capacity());
         } else if let Some(output) = output.downcast_ref::<QueryOutput>() {
             bill.read_units += one(output.consumed_capacity());
         } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {

@@ -116,12 +116,12 @@ fn the_books_name_what_is_lost_unexpected_renamed_and_overtaken() {
     );
     check(&both, &[(one.clone(), "a")], Verdict { lost: vec![two.clone()], ..Verdict::default() });
     check(
-        &[one.clone()],
+        std::slice::from_ref(&one),
         &[(one.clone(), "a"), (two.clone(), "b")],
         Verdict { unexpected: vec![two.clone()], ..Verdict::default() },
     );
     check(
-        &[one.clone()],
+        std::slice::from_ref(&one),
         &[(one.clone(), "a"), (one.clone(), "b")],
         Verdict { renamed: vec![one.clone()], repeats: 1, ..Verdict::default() },
     );

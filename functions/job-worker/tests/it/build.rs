@@ -1,10 +1,12 @@
-use domain::{IndexState, JobState, KeyId, RawFields, RecordId, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use domain::{Clock, IndexState, JobState, KeyId, RawFields, RecordId, Value};
 use zstorage::{By, OpenTable, WriteError};
 
 use crate::house::House;
-use crate::tables::Design;
+use crate::tables::{Design, records_at};
 
 /// The records that the index in slot 1 of the table holds, in its order, past our own reading of it.
 async fn indexed(house: &House, open: &OpenTable) -> Vec<RecordId> {
@@ -120,6 +122,27 @@ async fn an_index_waits_for_writes_that_are_held_by_the_tables_old_design() {
     assert_eq!(house.finish(&job).await.state, JobState::Done);
     let expect = expected(&house, &new).await;
     assert_eq!((indexed(&house, &new).await, expect.len()), (expect, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_is_not_given_up_for_a_held_write_that_may_yet_be_undone() {
+    let house = House::start().await;
+    let open = house.tables.table("T", Design::new().integer("n")).await;
+    house.tables.record(&open, r#"{"n":1}"#).await;
+    let (job, open) = house.add_index(&open, true).await;
+    let open = house.add_strict_link(&open).await;
+    // By the new design, long after the index was asked for: what the index guards it has taken.
+    let clock = house.worker.clock.clone();
+    let later = Clock::new(move || clock.now() + Duration::from_secs(120));
+    let records = records_at(&house.tables.store.endpoint, &later);
+    let held = records.create(&open, &fields(r#"{"n":1}"#), &by(&house)).await.unwrap().held.unwrap();
+    for _ in 0..3 {
+        assert_eq!(house.ring(&job, 1).await, 0);
+        assert_eq!((house.job(&job).await.slice, house.sent().len()), (0, 1), "it is rung for again, later");
+    }
+    assert!(records.undo(&held.entry).await.unwrap());
+    assert_eq!(house.finish(&job).await.state, JobState::Done);
+    assert_eq!(house.open(&open).await.schema.table().indexes[0].state, IndexState::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,6 +112,8 @@ async fn a_key_learns_only_of_what_it_could_reach() {
             let body: &[u8] = if path == "publish" { b"1" } else { br#"{"messages":[{"payload":1}]}"# };
             let answer = call(&house.served, key, &format!("POST /queue/{queue}/{path}"), &[], body).await;
             assert_eq!(answer.status, status, "{queue}: {}", answer.text);
+            let tells = status == 403 && queue == other.id.to_string() && answer.text.contains("other");
+            assert!(!tells, "the name of a queue is learnt by its id: {}", answer.text);
             if status != 200 {
                 answer.problem();
             }
@@ -133,6 +135,19 @@ async fn a_key_learns_only_of_what_it_could_reach() {
     check(&reader, "a/orders", 403).await;
     check(&reader, unknown, 403).await;
     check("", "a/orders", 401).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_publish_does_not_know_is_refused_and_nothing_is_sent() {
+    let house = House::start().await;
+    house.queue("orders", |_| {}).await;
+    for (path, body) in [("publish", "1"), ("publish/batch", r#"{"messages":[{"payload":1}]}"#)] {
+        let path = format!("/queue/a/orders/{path}?wait=published");
+        let answer = house.post(&path, &[], body.as_bytes()).await;
+        assert_eq!(answer.status, 422, "{}", answer.text);
+        assert!(answer.text.contains("\"wait\""), "{}", answer.text);
+    }
+    assert!(!house.engine.calls().iter().any(|call| call.starts_with("Send")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

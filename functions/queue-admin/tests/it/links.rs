@@ -1,16 +1,15 @@
 use domain::{
-    ApiName, Link, LinkId, LinkMode, LinkPayload, Operations, QueueId, Sealed, Table, TablePrefix, TableState,
+    ApiName, Link, LinkId, LinkMode, LinkPayload, Operations, QueueId, QueueState, Sealed, Table,
+    TablePrefix, TableState,
 };
 
 use crate::house::House;
 
-/// A table with a link to each of `queues`.
-async fn linked(house: &House, name: &str, queues: &[QueueId]) -> Table {
-    let catalog = &house.store.catalog;
-    let (prefix, now) = (catalog.take_table_prefix().await.unwrap(), house.store.clock.now());
-    let link = |(at, queue): (usize, &QueueId)| Link {
-        id: LinkId { table: prefix, number: at as u32 + 1 },
-        queue: *queue,
+/// A link that is off.
+fn link(table: TablePrefix, number: u32, queue: QueueId) -> Link {
+    Link {
+        id: LinkId { table, number },
+        queue,
         on: Operations::WRITES,
         mode: LinkMode::Outbox,
         condition: None,
@@ -19,7 +18,14 @@ async fn linked(house: &House, name: &str, queues: &[QueueId]) -> Table {
         payload: LinkPayload::Whole,
         ordering_key: None,
         enabled: false,
-    };
+    }
+}
+
+/// A table with a link to each of `queues`.
+async fn linked(house: &House, name: &str, queues: &[QueueId]) -> Table {
+    let catalog = &house.store.catalog;
+    let (prefix, now) = (catalog.take_table_prefix().await.unwrap(), house.store.clock.now());
+    let link = |(at, queue): (usize, &QueueId)| link(prefix, at as u32 + 1, *queue);
     let table = Table {
         prefix,
         api_name: ApiName::parse(name).unwrap(),
@@ -80,4 +86,30 @@ async fn a_queue_that_links_point_to_stays_and_they_are_named_to_who_may_see_the
     let deleting = Table { state: TableState::Deleting, ..course.clone() };
     catalog.update_table(&course, &deleting).await.unwrap();
     house.want(204, &line, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_deletion_and_a_new_link_at_once_one_is_refused_and_the_other_whole() {
+    let house = House::start().await;
+    let catalog = &house.store.catalog;
+    for round in 0..60 {
+        let id = house.made(&format!(r#"{{"name":"q{round}","type":"sqs"}}"#)).await;
+        let queue: QueueId = id.parse().unwrap();
+        let table = linked(&house, &format!("T{round}"), &[]).await;
+        let with_link = Table { links: vec![link(table.prefix, 1, queue)], next_link: 2, ..table.clone() };
+        let saved = async {
+            // At another moment each time: before the deletion looks for links, after that, and after it is marked.
+            for _ in 0..round % 6 {
+                catalog.fresh_table(table.prefix).await.unwrap();
+            }
+            catalog.update_table_with_queue(&table, &with_link, queue).await
+        };
+        let line = format!("DELETE /queue/{id}");
+        let (deleted, saved) = tokio::join!(house.ask(&line, ""), saved);
+        let left = catalog.fresh_queue(queue).await.unwrap().map(|queue| queue.state);
+        let expect = if saved.is_ok() { (409, Some(QueueState::Ready)) } else { (204, None) };
+        assert_eq!((deleted.status, left), expect, "{saved:?} {}", deleted.text);
+        let there = house.engine.queues().contains(&format!("ql-q{round}"));
+        assert_eq!(there, saved.is_ok(), "{}", deleted.text);
+    }
 }

@@ -310,11 +310,17 @@ async fn who_links_a_table_to_a_queue_may_publish_there() {
     let made = check(&[table, publish], POST, link, 201).await.json();
     let by_id = link.replace("events", made["queue-id"].as_str().unwrap());
     check(&[table, publish], POST, &by_id, 201).await;
-    check(&[table, "queue:publish:line"], POST, &by_id, 403).await;
+    // Of a queue that is there and one that is not, such a key hears the same.
+    let (id, other) = (made["queue-id"].as_str().unwrap(), [table, "queue:publish:line"]);
+    let nowhere =
+        by_id.replace(id, &domain::QueueId::new(house.state.clock.now(), &mut rand::rng()).to_string());
+    let told = check(&other, POST, &by_id, 403).await.json()["detail"].clone();
+    assert_eq!(told, check(&other, POST, &nowhere, 403).await.json()["detail"]);
     let at = format!("/link/{}", made["id"].as_str().unwrap());
     let put = format!("PUT {at}");
     // What a link says, it says by its own right: changing it is publishing.
-    check(&[table], &put, r#"{"payload":{"a":1}}"#, 403).await;
+    let told = check(&[table], &put, r#"{"payload":{"a":1}}"#, 403).await;
+    assert!(told.text.contains(publish), "{}", told.text);
     check(&[table, "queue:publish:line"], &put, r#"{"queue":"line"}"#, 200).await;
     check(&[table], &put, r#"{"enabled":false,"handler":"x"}"#, 403).await;
     check(&[table], &put, r#"{"enabled":false}"#, 200).await;
@@ -349,4 +355,21 @@ async fn no_link_is_saved_to_a_queue_that_is_being_deleted_meanwhile() {
     let ready = domain::Queue { state: QueueState::Ready, ..deleting.as_ref().clone() };
     catalog.update_queue(&deleting, &ready).await.unwrap();
     catalog.update_table_with_queue(table, &linked, id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_is_shown_and_tried_as_it_was_written_whatever_its_keys_mean_to_a_reader() {
+    let house = house().await;
+    let odd = r#"{"a":{"$serde_json::private::RawValue":"[1,2]"},"n":[18446744073709551615,0.1,1e20]}"#;
+    let id = made(&house, &format!(r#"{{"queue":"events","on":["create"],"payload":{odd}}}"#)).await;
+    let link = house.want(200, &format!("GET /link/{id}"), "").await;
+    assert!(link.text.contains(r#"{"$serde_json::private::RawValue":"[1,2]"}"#), "{}", link.text);
+    let test = format!("POST /link/{id}/test");
+    let told = house.want(200, &test, r#"{"new":{"email":"a@b.ch","age":20}}"#).await;
+    assert!(told.text.contains(r#"{"$serde_json::private::RawValue":"[1,2]"}"#), "{}", told.text);
+    let put = format!("PUT /link/{id}");
+    house.want(200, &put, r#"{"enabled":false}"#).await;
+    let told = house.want(200, &test, r#"{"new":{"email":"a@b.ch","age":20}}"#).await.json();
+    let body = &told["when-enabled"]["message"]["body"];
+    assert_eq!(body["n"], json!([18_446_744_073_709_551_615_u64, 0.1, 1e20]), "{told}");
 }

@@ -50,7 +50,7 @@ pub enum StackError {
         function: String,
         /// What its configuration lacks.
         #[source]
-        source: queue_admin::StartError,
+        source: bootstrap::StartError,
     },
     /// A function of this name that belongs to another stack.
     #[error("the function {function} belongs to the stack {stack}; name that one")]

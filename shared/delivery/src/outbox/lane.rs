@@ -24,6 +24,9 @@ const ORDERED_BYTES: usize = 1024 * 1024;
 /// publishes that one goes on with this one, so this is for the case that they died in between.
 const LOOKS_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
+/// What is noted of it meanwhile.
+const BEHIND: &str = "it waits for the message of the same record before it";
+
 /// Behind one that waits for a person it looks again after this long.
 const LOOKS_FOR_A_PERSON: SignedDuration = SignedDuration::from_hours(1);
 
@@ -40,6 +43,8 @@ pub(super) struct Lane<'c> {
 /// Why nothing is sent.
 struct Shut {
     reason: String,
+    /// Whether it counts as a failure of what is not sent. Not while another message is finding out.
+    counts: bool,
     /// Whether what is held need not be tried again.
     for_good: bool,
     /// Whether it is noted on what the stream has brought, too. Else that simply stays due.
@@ -72,7 +77,7 @@ impl Lane<'_> {
             Ok(road) => lane.travel(&road).await,
             Err(NoRoad::Closed { reason, for_good }) => {
                 tracing::warn!(queue.id = %queue, reason, "Messages wait: their queue cannot be used.");
-                lane.turn_back(&Shut { reason, for_good, is_noted: true }).await;
+                lane.turn_back(&Shut { reason, counts: true, for_good, is_noted: true }).await;
             }
             Err(NoRoad::Unknown(error)) => {
                 tracing::warn!(queue.id = %queue, %error, "A queue could not be looked up.");
@@ -88,13 +93,15 @@ impl Lane<'_> {
         let fifo = road.place.fifo;
         let (most, bytes) = if fifo { (ORDERED, ORDERED_BYTES) } else { (UNORDERED, UNORDERED_BYTES) };
         while !self.waiting.is_empty() && Instant::now() + WAVE <= self.by {
-            let leave = road.breaker.ask(self.courier.roads.clock.now());
+            let now = self.courier.roads.clock.now();
+            let leave = road.breaker.ask(now);
             let most = match leave {
                 Leave::All => most,
                 Leave::Probe => 1,
                 Leave::Nothing => {
                     let reason = "the queue took no message lately, so this one was not tried".to_owned();
-                    return self.turn_back(&Shut { reason, for_good: false, is_noted: false }).await;
+                    let counts = !road.breaker.is_probed(now);
+                    return self.turn_back(&Shut { reason, counts, for_good: false, is_noted: false }).await;
                 }
             };
             let wave = self.next(most, bytes, fifo);
@@ -106,7 +113,8 @@ impl Lane<'_> {
                 continue;
             }
             if let Some(reason) = self.send(road, wave).await {
-                return self.turn_back(&Shut { reason, for_good: false, is_noted: false }).await;
+                let shut = Shut { reason, counts: true, for_good: false, is_noted: false };
+                return self.turn_back(&shut).await;
             }
         }
     }
@@ -124,7 +132,13 @@ impl Lane<'_> {
                 .clear(noted)
                 .await
                 .into_iter()
-                .map(|parcel| courier.failed(parcel, shut.reason.clone(), shut.for_good))
+                .map(|parcel| async move {
+                    let reason = shut.reason.clone();
+                    match shut.counts {
+                        true => courier.failed(parcel, reason, shut.for_good).await,
+                        false => courier.waits(parcel, &reason, courier.soonest()).await,
+                    }
+                })
                 .collect();
             self.settled(failing).await;
         }
@@ -179,7 +193,9 @@ impl Lane<'_> {
                     self.stopped.extend(parcel.line().map(|line| (line, until)));
                     // The stream's stay due as they are.
                     if parcel.fence.is_some() {
-                        waiting.push(courier.waits(parcel, until));
+                        // A moment later, so that the one before it comes first.
+                        let until = until + SignedDuration::from_secs(1);
+                        waiting.push(courier.waits(parcel, BEHIND, until));
                     }
                 }
                 Look::Unknown(parcel) => self.tally.leave(&parcel),
@@ -254,10 +270,14 @@ impl Courier {
         }
     }
 
+    /// When a parcel is looked at again that waits for what others come to.
+    fn soonest(&self) -> Timestamp {
+        self.roads.clock.now() + LOOKS_AGAIN
+    }
+
     /// When the one before a parcel is tried next. Of what the stream brought nobody asks: it stays due as it is.
     async fn waits_until(&self, parcel: &Parcel) -> Timestamp {
-        let now = self.roads.clock.now();
-        let soonest = now + LOOKS_AGAIN;
+        let (now, soonest) = (self.roads.clock.now(), self.soonest());
         if parcel.fence.is_none() {
             return soonest;
         }

@@ -113,13 +113,10 @@ impl Courier {
         upshot
     }
 
-    /// It waits for the one before it, which is not its failure.
-    pub(super) async fn waits(&self, parcel: Parcel, until: Timestamp) -> Upshot {
+    /// It waits for what becomes of another message, which is not its failure.
+    pub(super) async fn waits(&self, parcel: Parcel, reason: &str, until: Timestamp) -> Upshot {
         let (entry, mut upshot) = (&parcel.entry, Upshot::default());
-        let reason = "it waits for the message of the same record before it";
-        // A moment later, so that the one before it comes first.
-        let noted = self.outbox.postpone(entry, reason, until + SignedDuration::from_secs(1), false).await;
-        match noted {
+        match self.outbox.postpone(entry, reason, until, false).await {
             Ok(is_new) => upshot.tally.swept.postponed = usize::from(is_new),
             Err(error) => {
                 tracing::warn!(message.id = %entry.message_id, %error, "That an entry waits could not be noted.");

@@ -20,6 +20,8 @@ pub enum Mood {
     Fine,
     /// Says no to every message.
     Refusing,
+    /// Says of every message that just now it is one too many.
+    Throttling,
     /// Takes the message and never answers.
     Silent,
     /// Says no to bodies that contain "poison".
@@ -266,6 +268,9 @@ impl Inner {
         let poison = message["MessageBody"].as_str().unwrap().contains("poison");
         if mood == Mood::Refusing || (mood == Mood::Choosy && poison) {
             return Err(("AccessDenied", "arn:aws:sts::000000000000:role may not".to_owned()));
+        }
+        if mood == Mood::Throttling {
+            return Err(("RequestThrottled", "slower".to_owned()));
         }
         if mood == Mood::Fussy && poison {
             return Err(("InvalidMessageContents", "a character that may not be".to_owned()));

@@ -44,11 +44,16 @@ impl Hands {
     }
 }
 
-/// The operations that were asked of DynamoDB.
+/// The operations that were asked of DynamoDB, and those that are to fail.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Calls(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Calls(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<(&'static str, usize)>>>);
 
 impl Calls {
+    /// After so many calls of this operation, the next one does not come through.
+    pub(crate) fn fail_nth(&self, operation: &'static str, before: usize) {
+        *self.1.lock().unwrap() = Some((operation, before));
+    }
+
     /// Each with how often, since the last time.
     pub(crate) fn counted(&self) -> BTreeMap<String, usize> {
         let mut counted = BTreeMap::new();
@@ -72,8 +77,22 @@ impl Intercept for Calls {
     ) -> Result<(), BoxError> {
         let target = context.request().headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let mut failing = self.1.lock().unwrap();
+        let fails = match &mut *failing {
+            Some((failing, before)) if *failing == operation => match before.checked_sub(1) {
+                Some(left) => {
+                    *before = left;
+                    false
+                }
+                None => true,
+            },
+            _ => false,
+        };
         self.0.lock().unwrap().push(operation);
-        Ok(())
+        match failing.take_if(|_| fails) {
+            Some((operation, _)) => Err(format!("{operation} does not come through").into()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -150,9 +169,31 @@ impl House {
         Writer::new(self.parts())
     }
 
+    /// An outbox that never answers.
+    pub(crate) async fn deaf(&self) -> Outbox {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        // It stays open, and nobody takes from it.
+        tokio::spawn(async move {
+            let _listener = listener;
+            std::future::pending::<()>().await
+        });
+        Outbox::new(client(endpoint, &self.calls), "outbox".into(), self.hands.clock())
+    }
+
+    /// One who writes, but whose looks at the outbox are never answered.
+    pub(crate) async fn writer_that_cannot_look(&self) -> Writer {
+        Writer::new(CourierParts { outbox: self.deaf().await, ..self.parts() })
+    }
+
     pub(crate) fn publisher(&self) -> Publisher {
+        self.publisher_by(self.hands.clock())
+    }
+
+    /// One that goes by another clock.
+    pub(crate) fn publisher_by(&self, clock: Clock) -> Publisher {
         let (messages, outbox) = (self.messages.clone(), self.outbox.clone());
-        Publisher::new(messages, outbox, self.queues.clone(), self.sealer.clone(), self.hands.clock())
+        Publisher::new(messages, outbox, self.queues.clone(), self.sealer.clone(), clock)
     }
 
     /// A queue that is registered, and there. FIFO where its name ends so.

@@ -170,3 +170,32 @@ async fn one_call_carries_one_message_of_an_ordering_key() {
     let sends = house.engine.calls().into_iter().filter(|call| call == "SendMessageBatch").count();
     assert_eq!(sends, 4);
 }
+
+/// Whatever call to the store fails on the way, all arrive, in their order; what arrives twice does so under the same id.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_store_fails_in_the_midst_order_is_kept_and_nothing_lost() {
+    // The look before a send, its mark (and the second one), the look behind it; and what then is there at once.
+    for (operation, of_which, at_once, unbegun) in [
+        ("Query", 0, 0, vec![0]),
+        ("UpdateItem", 0, 1, vec![]),
+        ("UpdateItem", 1, 2, vec![]),
+        ("Query", 1, 10, vec![]),
+    ] {
+        let house = House::start().await;
+        let (_, _, keys) = ten(&house).await;
+        let courier = house.courier();
+        let seen = house.seen(&keys).await;
+        house.calls.fail_nth(operation, of_which);
+        assert_eq!(courier.ring(seen, LONG).await, unbegun, "{operation} {of_which}");
+        assert_eq!(house.engine.bodies("events-fifo").len(), at_once, "{operation} {of_which}");
+        house.hands.turn_secs(122);
+        courier.sweep(LONG).await;
+        house.hands.turn_secs(122);
+        courier.sweep(LONG).await;
+        let mut bodies = house.engine.bodies("events-fifo");
+        let ids: std::collections::BTreeSet<String> = house.ids("events-fifo").into_iter().collect();
+        bodies.dedup();
+        assert_eq!((bodies, ids.len()), (in_order(), 10), "{operation} {of_which}");
+        assert_eq!(house.states(&keys).await, [EntryState::Published; 10]);
+    }
+}

@@ -1,5 +1,7 @@
+use std::sync::atomic::AtomicI64;
+
 use delivery::{NewMessage, Options, PublishError};
-use domain::{EntryKey, EntryState, KeyId, MAX_BODY_BYTES, MessageId, OutboxEntry, Payload};
+use domain::{Clock, EntryKey, EntryState, KeyId, MAX_BODY_BYTES, MessageId, OutboxEntry, Payload};
 use jiff::{SignedDuration, Timestamp};
 use zstorage::{Begun, Cancelled, IdempotencyKey};
 
@@ -168,4 +170,24 @@ async fn a_batch_may_have_messages_for_dates_and_for_now() {
     house.hands.turn_secs(60);
     assert_eq!(house.sweep().await.sent, 1);
     assert_eq!(house.engine.bodies("events").pop().unwrap(), large);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_that_comes_in_the_midst_of_a_batch_is_kept_or_past_and_nothing_between() {
+    let house = House::start().await;
+    let queue = house.queue("events").await;
+    for millis in 1..12 {
+        // Time goes on by a millisecond at each look.
+        let (begin, looks) = (house.in_secs(0), AtomicI64::new(0));
+        let ticking = Clock::new(move || {
+            begin + SignedDuration::from_millis(looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+        });
+        let mut dated = house.dated("1", 0);
+        dated.options.deliver_at = Some(begin + SignedDuration::from_millis(millis));
+        let messages = vec![dated, message("2", Options::default())];
+        let answers = house.publisher_by(ticking).publish_batch(caller(), &queue, messages).await;
+        let published = answers[0].as_ref().unwrap();
+        assert_ne!(published.sqs_id.is_some(), published.deliver_at.is_some(), "{millis} ms");
+        assert!(answers[1].as_ref().unwrap().sqs_id.is_some());
+    }
 }

@@ -226,3 +226,20 @@ async fn a_strict_write_does_not_go_past_a_parked_entry_of_its_own_ordered_link(
     assert!(writer.update(&table, written.record.id, &named("b"), None, &by(), false).await.is_ok());
     assert_eq!(house.engine.bodies("strict-fifo"), ["\"a\"", "\"b\""]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_write_whose_queue_has_too_much_to_do_is_tried_again_and_not_given_up() {
+    let house = House::start().await;
+    let strict = house.queue("strict").await;
+    let table = house.students(vec![strict_link(1, &strict)]).await;
+    let written = house.records.create(&table, &named("a"), &by()).await.unwrap();
+    house.engine.mood(Mood::Throttling);
+    house.hands.turn_secs(60);
+    let swept = house.sweep().await;
+    assert_eq!((swept.postponed, swept.parked, swept.applied), (1, 0, 0));
+    assert_eq!(house.state(&written.held.unwrap().entry.key).await, EntryState::Held);
+    house.engine.mood(Mood::Fine);
+    house.hands.turn_secs(60);
+    assert_eq!(house.sweep().await.applied, 1);
+    assert!(house.records.get(&table, written.record.id).await.unwrap().is_some());
+}

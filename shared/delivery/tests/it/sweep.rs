@@ -22,6 +22,23 @@ async fn the_sweeper_alone_delivers_what_the_stream_never_brought() {
     assert_eq!(house.sweep().await.sent, 0);
 }
 
+/// What is due of one record lies together: more of it than one page holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_takes_every_page_of_what_is_due() {
+    let house = House::start().await;
+    let (events, ordered) = (house.queue("events").await, house.queue("events-fifo").await);
+    let table = house.students(vec![outbox_link(1, &events), outbox_link(2, &ordered)]).await;
+    let (record, _) = house.create(&table, "n1").await;
+    for number in 2..=110 {
+        house.rename(&table, record, &format!("n{number}")).await;
+    }
+    house.hands.turn_secs(3600);
+    assert_eq!(house.sweep().await.left, 0);
+    let names: Vec<String> = (1..=110).map(|number| format!("\"n{number}\"")).collect();
+    assert_eq!(house.engine.bodies("events").len(), 110);
+    assert_eq!(house.engine.bodies("events-fifo"), names);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_met_with_longer_and_longer_pauses_and_the_twelfth_parks() {
     let house = House::start().await;
@@ -48,6 +65,19 @@ async fn failures_are_met_with_longer_and_longer_pauses_and_the_twelfth_parks() 
 }
 
 impl House {
+    /// Waits until so many of these entries are not leased, but postponed.
+    async fn turned_back(&self, keys: &[domain::EntryKey], many: usize) {
+        let mut turned_back = 0;
+        while turned_back < many {
+            turned_back = 0;
+            for key in keys {
+                let entry = self.entry(key).await;
+                let is_not_tried = entry.reason.is_some_and(|reason| reason.contains("was not tried"));
+                turned_back += usize::from(entry.lease == 2 && is_not_tried);
+            }
+        }
+    }
+
     /// So long until the entry is looked at again, seconds.
     async fn pause_secs(&self, key: &domain::EntryKey) -> i64 {
         let next = self.entry(key).await.next_attempt_at.unwrap();
@@ -112,4 +142,38 @@ async fn a_sweep_without_time_leaves_all_for_the_next() {
     let swept = house.courier().sweep(std::time::Duration::from_secs(1)).await;
     assert_eq!((swept.sent, swept.left), (0, 1));
     assert_eq!(house.entry(&keys[0]).await.lease, 0);
+}
+
+/// Loads go side by side: one probes, and what comes of it says nothing yet to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn once_a_queue_is_back_nothing_that_was_not_tried_counts_as_failed() {
+    let house = House::start().await;
+    let queue = house.queue("events").await;
+    let table = house.students(vec![outbox_link(1, &queue)]).await;
+    let mut keys = Vec::new();
+    for number in 0..150 {
+        keys.extend(house.create(&table, &number.to_string()).await.1);
+    }
+    house.engine.mood(Mood::Refusing);
+    house.hands.turn_secs(60);
+    let courier = house.courier();
+    assert_eq!(courier.sweep(LONG).await.postponed, 150);
+    house.engine.mood(Mood::Fine);
+    house.hands.turn_secs(60);
+    let gate = house.engine.hold_next("SendMessage");
+    let sweeping = tokio::spawn({
+        let courier = courier.clone();
+        async move { courier.sweep(LONG).await }
+    });
+    // The probe is on its way until the others have been turned back.
+    house.engine.held().await;
+    house.turned_back(&keys, 100).await;
+    gate.notify_one();
+    let swept = sweeping.await.unwrap();
+    assert_eq!((swept.sent, swept.postponed), (50, 100));
+    for key in &keys {
+        assert_eq!(house.entry(key).await.failures, 1);
+    }
+    house.hands.turn_secs(60);
+    assert_eq!(courier.sweep(LONG).await.sent, 100);
 }

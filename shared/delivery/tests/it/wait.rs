@@ -1,6 +1,9 @@
-use delivery::WriterError;
+use std::time::Duration;
+
+use delivery::{Writer, WriterError};
 use domain::EntryState;
-use zstorage::{OutboxGroup, WriteError};
+use tokio::time::{Instant, timeout};
+use zstorage::{Change, ChangeKind, OutboxGroup, WriteError};
 
 use crate::engine::Mood;
 use crate::house::{House, by, named, outbox_link, strict_link};
@@ -55,4 +58,24 @@ async fn an_answer_that_was_given_before_says_how_far_its_messages_are_by_now() 
     assert_eq!(house.sweep().await.applied, 1);
     let done = house.writer().create(&table, &named("b"), &by, false).await.unwrap();
     assert_eq!((done.written.replayed, done.messages[0].state), (true, EntryState::Published));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_vain_is_answered_after_25_seconds_though_the_store_does_not_answer() {
+    let house = House::start().await;
+    let queue = house.queue("events").await;
+    let table = house.students(vec![outbox_link(1, &queue)]).await;
+    let in_vain = async |writer: Writer| {
+        let begun = Instant::now();
+        let change = |_| Change { table: table.clone(), kind: ChangeKind::Create(named("a")) };
+        let changes = (0..40).map(change).enumerate().collect();
+        let (by, within) = (by(), Duration::from_secs(27));
+        let answers = timeout(within, writer.each(changes, &by, true)).await.expect("an answer in time");
+        for answer in answers.unwrap() {
+            let sent = &answer.unwrap().messages[0];
+            assert_eq!((sent.state, sent.engine_id.as_deref()), (EntryState::Due, None));
+        }
+        assert!(begun.elapsed().as_secs() >= 23, "{:?}", begun.elapsed());
+    };
+    tokio::join!(in_vain(house.writer()), in_vain(house.writer_that_cannot_look().await));
 }

@@ -1,5 +1,6 @@
 //! What one evaluation may take, beyond what the text's own bounds say: the values of a record may be as long as the record.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +19,16 @@ const MAX_COPIED_BYTES: usize = 2 << 20;
 /// What the patterns of one evaluation may look at: bytes of text times bytes of compiled pattern, because matching takes time with
 /// both. The worst pattern takes a third of a second for it where it is not optimised (measured).
 const MAX_MATCHING: u64 = 1 << 30;
+
+/// Bytes that expressions which are asked one after the other may look at together, so that hundreds of them cannot each take as
+/// long as one may (see [`Effort`]).
+const MAX_LOOKED_AT_BYTES: usize = 64 << 20;
+
+/// A byte that is copied takes as long as so many that are looked at.
+const LOOKS_PER_COPY: usize = 8;
+
+/// A unit of matching, of which there are [`MAX_MATCHING`], takes as long as looking at a byte divided by this.
+const MATCHING_PER_LOOK: u64 = 64;
 
 /// Sizes that a compiled pattern of `matches()` counts for, bytes.
 pub(super) const PATTERN_SIZES: [usize; 9] =
@@ -51,6 +62,44 @@ impl Matching {
         let cost = u64::try_from(text_bytes.saturating_add(1).saturating_mul(pattern_bytes));
         let left = |left: u64| left.checked_sub(cost.unwrap_or(u64::MAX));
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+    }
+}
+
+/// What is left to several expressions that are asked about one scene.
+#[derive(Debug)]
+pub(crate) struct Effort(Cell<usize>);
+
+impl Effort {
+    /// All of it: one expression alone never takes so much.
+    pub(crate) fn whole() -> Effort {
+        Effort(Cell::new(MAX_LOOKED_AT_BYTES))
+    }
+
+    /// Takes what an expression of these parts may need at most here; its error tells that this is not left.
+    pub(super) fn take(
+        &self,
+        (slots, uses, pattern_bytes): (&[Slot], &[Uses], usize),
+        scene: &Scene<'_>,
+    ) -> Result<(), EvaluationError> {
+        let elements = most_elements(slots, uses, scene)?;
+        let (mut looks, mut copies) = (0_usize, 0_usize);
+        for (slot, uses) in slots.iter().zip(uses) {
+            let bytes = bytes(slot, scene);
+            looks += bytes * if uses.repeated { elements + 1 } else { 1 };
+            copies += bytes * (uses.copies + uses.copies_per_element * elements);
+        }
+        let matching =
+            u64::try_from(looks.saturating_mul(pattern_bytes)).unwrap_or(u64::MAX).min(MAX_MATCHING);
+        let matching = usize::try_from(matching / MATCHING_PER_LOOK).unwrap_or(usize::MAX);
+        match self.0.get().checked_sub(looks + copies * LOOKS_PER_COPY + matching) {
+            Some(left) => self.0.set(left),
+            None => {
+                return Err(EvaluationError::new(
+                    "it and those before it look at more of the record than there is time for",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -41,6 +41,7 @@ pub use scan::{MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH};
 pub use scene::{EvaluationError, Scene};
 
 pub(crate) use check::Constant;
+pub(crate) use cost::Effort;
 pub(crate) use json::JsonSeen;
 pub(crate) use pattern::compile_pattern;
 pub(crate) use scan::scan_joints;
@@ -139,6 +140,11 @@ impl Expression {
     /// Whether it is true of `scene`. An error says what cannot be answered, such as null being less than 5.
     pub fn holds(&self, scene: &Scene<'_>) -> Result<bool, EvaluationError> {
         self.holds_having_seen(scene, &JsonSeen::default())
+    }
+
+    /// Takes from `effort` what an answer for `scene` may need at most. An error says that this is not left.
+    pub(crate) fn spare(&self, scene: &Scene<'_>, effort: &Effort) -> Result<(), EvaluationError> {
+        effort.take((&self.0.slots, &self.0.uses, self.0.pattern_bytes), scene)
     }
 
     /// As [`Expression::holds`], where others were asked about the same scene: JSON that they read is not read again.

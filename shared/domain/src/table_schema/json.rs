@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value as Json};
 
 /// What `text` says, if it is JSON of whole characters. `serde_json`'s own reading takes an object with the one key
 /// `$serde_json::private::RawValue` for a text to be read again: not what was written, and as deep as it likes.
-pub(super) fn json_of(text: &str) -> Option<Json> {
+pub fn json_of(text: &str) -> Option<Json> {
     serde_json::from_str::<Plain>(text).ok().map(|plain| plain.0)
 }
 

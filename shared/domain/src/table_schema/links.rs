@@ -11,7 +11,7 @@ mod holes;
 mod template;
 
 use super::{TableSchema, json::json_of, roomy};
-use crate::expression::{Expression, JsonSeen, Names, Scene};
+use crate::expression::{Effort, Expression, JsonSeen, Names, Scene};
 use crate::{
     Faults, FieldId, HandlerName, Link, LinkId, LinkPayload, Operation, Table, Value, Values, ascii_json, hex,
 };
@@ -149,14 +149,21 @@ impl<'a> Asked<'a> {
 
 impl CompiledLink {
     fn ask(&self, link: &Link, asked: &Asked<'_>) -> LinkAnswer {
-        let mut notes = Vec::new();
-        match self.silence(link, asked, &mut notes) {
+        // Each link has its own: what one looks at takes nothing from the others.
+        let (mut notes, effort) = (Vec::new(), Effort::whole());
+        match self.silence(link, asked, &effort, &mut notes) {
             Some(silence) => LinkAnswer::Silent(silence),
-            None => LinkAnswer::Fires(self.message(asked, notes)),
+            None => LinkAnswer::Fires(self.message(asked, &effort, notes)),
         }
     }
 
-    fn silence(&self, link: &Link, asked: &Asked<'_>, notes: &mut Vec<String>) -> Option<Silence> {
+    fn silence(
+        &self,
+        link: &Link,
+        asked: &Asked<'_>,
+        effort: &Effort,
+        notes: &mut Vec<String>,
+    ) -> Option<Silence> {
         if !link.enabled {
             return Some(Silence::Disabled);
         }
@@ -172,7 +179,9 @@ impl CompiledLink {
                 return Some(Silence::OtherFields);
             }
         }
-        match self.condition.as_ref()?.holds_having_seen(&asked.scene, &asked.seen) {
+        let condition = self.condition.as_ref()?;
+        let spared = condition.spare(&asked.scene, effort);
+        match spared.and_then(|()| condition.holds_having_seen(&asked.scene, &asked.seen)) {
             Ok(true) => None,
             Ok(false) => Some(Silence::Condition),
             Err(error) => {
@@ -182,25 +191,28 @@ impl CompiledLink {
         }
     }
 
-    fn message(&self, asked: &Asked<'_>, mut notes: Vec<String>) -> LinkMessage {
+    fn message(&self, asked: &Asked<'_>, effort: &Effort, mut notes: Vec<String>) -> LinkMessage {
         let body = match &self.payload {
             Payload::Record { only, handler } => body::of_record(asked, only.as_deref(), handler.as_ref()),
-            Payload::Template(template) => template.fill(&mut Filling::new(asked, &mut notes)),
+            Payload::Template(template) => template.fill(&mut Filling::new(asked, effort, &mut notes)),
         };
         let key = self.ordering_key.as_ref();
-        let ordering_key = key.and_then(|text| ordering_key(text, asked, &mut notes));
+        let ordering_key =
+            key.and_then(|text| ordering_key(text, &mut Filling::new(asked, effort, &mut notes)));
         LinkMessage { body, ordering_key, notes }
     }
 }
 
-fn ordering_key(text: &Text, asked: &Asked<'_>, notes: &mut Vec<String>) -> Option<String> {
-    let before = notes.len();
-    let key = text.fill("ordering-key", &mut Filling::new(asked, notes));
-    if key.is_empty() && notes.len() == before {
-        notes.push("ordering-key: it is empty here, so the record's id stands in its place".to_owned());
+fn ordering_key(text: &Text, filling: &mut Filling<'_, '_>) -> Option<String> {
+    let before = filling.notes.len();
+    let key = text.fill("ordering-key", filling);
+    if key.is_empty() && filling.notes.len() == before {
+        filling
+            .notes
+            .push("ordering-key: it is empty here, so the record's id stands in its place".to_owned());
     }
     // A key with a part missing would put records in one line that have nothing to do with each other.
-    (notes.len() == before).then(|| fitting(key))
+    (filling.notes.len() == before).then(|| fitting(key))
 }
 
 /// Whether two values say the same. JSON does where only its keys stand in another order.

@@ -25,6 +25,7 @@ use formula::Formula;
 use links::CompiledLink;
 
 pub use fold::fold;
+pub use json::json_of;
 pub use links::{
     LinkAnswer, LinkMessage, MAX_LINK_HOLES, MAX_ORDERING_KEY_BYTES, MAX_TEMPLATE_BYTES, RecordWrite, Silence,
 };

@@ -13,7 +13,7 @@ use super::judge::{judge, not_taken};
 use super::progress::{Progress, Told, Wire};
 use super::settings::settings;
 use super::{KafkaPlace, KafkaSecurity, ScramHash};
-use crate::broker::{BrokerAccepted, KEPT, KEPT_IDLE, LONGEST};
+use crate::broker::{BrokerAccepted, KEPT, KEPT_IDLE, LONGEST, send_each};
 use crate::clients::fingerprint;
 use crate::{Outgoing, SendError};
 
@@ -108,6 +108,17 @@ impl KafkaProducers {
             }
             before = Some(known);
         }
+    }
+
+    /// Sends many messages, one result each, in their order. Those with the same ordering key follow one another, and once
+    /// one has failed, those behind it are not sent; all others go side by side. None is begun 9 s after the first. What
+    /// was not sent is [`SendError::Unreachable`].
+    pub async fn send_all(
+        &self,
+        to: &KafkaPlace,
+        messages: &[Outgoing],
+    ) -> Vec<Result<BrokerAccepted, SendError>> {
+        send_each(messages, |message| self.send(to, message)).await
     }
 
     /// Makes the producer of a place's cluster and lets it do what else the first message would wait for: find the brokers,

@@ -39,7 +39,8 @@ struct Live {
 /// Channels nobody uses just now, and when the broker was last heard.
 struct Resting {
     channels: Vec<Channel>,
-    heard: Instant,
+    /// `None`: something makes us doubt that it still listens.
+    heard: Option<Instant>,
 }
 
 /// A channel for one message.
@@ -92,16 +93,20 @@ impl Broker {
         let connected = timeout(CONNECT, Connection::connect_uri(self.uri.clone(), properties)).await;
         let silent = || SendError::Unreachable { reason: "the broker does not answer".to_owned() };
         let connection = connected.map_err(|_| silent())?.map_err(|error| not_connected(&error))?;
-        let resting = Mutex::new(Resting { channels: Vec::new(), heard: Instant::now() });
+        let resting = Mutex::new(Resting { channels: Vec::new(), heard: Some(Instant::now()) });
         let live = Arc::new(Live { connection, resting });
         *kept = Some(Arc::clone(&live));
         Ok(live)
     }
 
+    /// The next message gets another connection.
     async fn forget(&self, dead: &Arc<Live>) {
         let mut kept = self.live.lock().await;
         if kept.as_ref().is_some_and(|live| Arc::ptr_eq(live, dead)) {
             *kept = None;
+            // Dropped, it would stay open as long as one of its channels does.
+            let dead = Arc::clone(dead);
+            tokio::spawn(async move { timeout(CONNECT, dead.connection.close(200, "OK".into())).await });
         }
     }
 }
@@ -110,7 +115,7 @@ impl Live {
     /// A channel that was used before, unless all of them rested too long.
     fn rested_channel(&self) -> Option<Channel> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        if resting.heard.elapsed() > RESTED {
+        if resting.heard.is_none_or(|heard| heard.elapsed() > RESTED) {
             return None;
         }
         std::iter::from_fn(|| resting.channels.pop()).find(|channel| channel.status().connected())
@@ -119,7 +124,7 @@ impl Live {
     async fn new_channel(&self) -> Result<Channel, lapin::Error> {
         let channel = self.connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner).heard = Instant::now();
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner).heard = Some(Instant::now());
         Ok(channel)
     }
 }
@@ -128,14 +133,20 @@ impl Lane<'_> {
     /// The broker has answered: the channel is free for the next message.
     pub(super) fn done(self) {
         let mut resting = self.live.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.heard = Instant::now();
+        resting.heard = Some(Instant::now());
         if self.channel.status().connected() {
             resting.channels.push(self.channel);
         }
     }
 
-    /// The connection is dead, or may as well be: the next message gets another.
+    /// The connection is dead.
     pub(super) async fn lost(self) {
         self.broker.forget(&self.live).await;
+    }
+
+    /// No answer came. That may be the queue's doing alone, and on the same connection others wait for theirs: it is
+    /// asked before the next message.
+    pub(super) fn doubted(self) {
+        self.live.resting.lock().unwrap_or_else(PoisonError::into_inner).heard = None;
     }
 }

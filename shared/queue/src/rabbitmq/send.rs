@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::RabbitPlace;
 use super::connection::Broker;
 use super::judge::{Failed, confirmed, not_confirmed};
-use crate::broker::{BrokerAccepted, KEPT, KEPT_IDLE, LONGEST};
+use crate::broker::{BrokerAccepted, KEPT, KEPT_IDLE, LONGEST, send_each};
 use crate::clients::fingerprint;
 use crate::{Outgoing, SendError};
 
@@ -87,6 +87,16 @@ impl RabbitConnections {
         }
     }
 
+    /// Sends many messages, one result each, in their order. None is begun 9 s after the first; what was not sent is
+    /// [`SendError::Unreachable`].
+    pub async fn send_all(
+        &self,
+        to: &RabbitPlace,
+        messages: &[Outgoing],
+    ) -> Vec<Result<BrokerAccepted, SendError>> {
+        send_each(messages, |message| self.send(to, message)).await
+    }
+
     /// Connects to a place's broker and opens a channel there, so that the first message need not. Within 4.5 s.
     ///
     /// # Errors
@@ -138,7 +148,7 @@ async fn attempt(broker: &Broker, to: &RabbitPlace, message: &Outgoing, end: Ins
             Err(failed)
         }
         Err(_) => {
-            lane.lost().await;
+            lane.doubted();
             Err(certain(SendError::Unanswered { reason: "no confirmation within 4.5 s".to_owned() }))
         }
     }

@@ -39,9 +39,6 @@ impl Storm {
                         begun.elapsed()
                     );
                     accepted.fetch_add(usize::from(answer.is_ok()), Ordering::Relaxed);
-                    if begun.elapsed().as_millis() > 900 {
-                        eprintln!("DBG {id} {:?} {answer:?}", begun.elapsed());
-                    }
                     answers.push((id, answer));
                 }
                 answers

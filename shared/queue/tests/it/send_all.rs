@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use queue::{Outgoing, SendError};
+use queue::{Outgoing, Place, SendError};
 use serde_json::Value;
 
 use crate::engine::{Answer, Engine, batch, fifo, message, nobody, queues_at, refused, standard};
@@ -95,11 +95,7 @@ async fn a_message_that_the_answer_passes_over_is_not_taken_for_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_call_is_a_refusal_of_all_its_messages_and_of_no_others() {
     let engine = Engine::serve(|asked, _| {
-        if numbers(asked).contains(&0) {
-            refused(400, "BatchRequestTooLong")
-        } else {
-            batch(asked, |_| Ok(()))
-        }
+        if numbers(asked).contains(&0) { refused(400, "AccessDenied") } else { batch(asked, |_| Ok(())) }
     })
     .await;
     let results = engine.queues().send_all(&standard(), &messages(12)).await;
@@ -158,5 +154,24 @@ async fn on_a_fifo_queue_no_two_calls_are_under_way_at_once_and_no_key_is_twice_
         different.sort_unstable();
         different.dedup();
         assert_eq!(different.len(), groups.len(), "{groups:?}");
+    }
+}
+
+/// A queue may take less in one call than others do, and may refuse a whole call for one message of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_whole_for_its_messages_is_made_again_in_halves() {
+    let check = async |code: &'static str, is_too_much: fn(&[usize]) -> bool, to: &Place, expect: &str| {
+        let engine = Engine::serve(move |asked, _| match is_too_much(&numbers(asked)) {
+            true => refused(400, code),
+            false => batch(asked, |_| Ok(())),
+        })
+        .await;
+        let results = engine.queues().send_all(to, &messages(10)).await;
+        assert_eq!(fates(&results), expect, "{code}");
+        assert!(engine.asked().len() < 20, "{code}: {} calls", engine.asked().len());
+    };
+    check("BatchRequestTooLong", |numbers| numbers.len() > 3, &standard(), "++++++++++").await;
+    for to in [standard(), fifo()] {
+        check("InvalidMessageContents", |numbers| numbers.contains(&7), &to, "+++++++R++").await;
     }
 }

@@ -134,7 +134,9 @@ impl Kafka {
 
     /// Starts it again, and waits until it has a topic's leader.
     pub(crate) async fn start(&self, topic: &str) {
-        let _ = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
+        let mut broker = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
+        // Else it would seem to live on once it is killed.
+        std::thread::spawn(move || broker.wait());
         let client: BaseConsumer = self.client().create().unwrap();
         until("the broker leads the topic", || {
             let metadata = client.fetch_metadata(Some(topic), Duration::from_millis(500));

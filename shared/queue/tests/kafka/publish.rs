@@ -1,6 +1,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use queue::Outgoing;
+
 use crate::broker::{kafka, producers};
 use crate::brokers::message;
 
@@ -28,11 +30,15 @@ async fn one_ordering_key_is_one_partition_in_the_order_sent_and_many_keys_are_m
     let Some((kafka, _in_use)) = kafka().await else { return };
     let topic = kafka.topic(6, &[]).await;
     let (producers, place) = (producers(), kafka.place(&topic));
-    for number in 0..30 {
-        let mut message = message(&format!("m{number}"));
-        message.ordering_key = Some(format!("key {}", number % 10));
-        producers.send(&place, &message).await.unwrap();
-    }
+    let messages: Vec<_> = (0..30)
+        .map(|number| {
+            let ordering_key = Some(format!("key {}", number % 10));
+            Outgoing { ordering_key, ..message(&format!("m{number}")) }
+        })
+        .collect();
+    // As a caller does: on another thread of the runtime.
+    let answers = tokio::spawn(async move { producers.send_all(&place, &messages).await }).await.unwrap();
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     let records = kafka.records(&topic, 6).await;
     assert_eq!(records.len(), 30);
     for key in 0..10 {

@@ -135,8 +135,17 @@ impl Rabbit {
 
     /// Ends it without a word of good-bye.
     pub(crate) async fn kill(&self) {
+        self.end("-KILL").await;
+    }
+
+    /// Ends it as an operator would.
+    pub(crate) async fn stop(&self) {
+        self.end("-TERM").await;
+    }
+
+    async fn end(&self, signal: &str) {
         let pid = self.pid();
-        self.signal("-KILL");
+        self.signal(signal);
         let lives =
             || Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status().unwrap().success();
         until("the broker is gone", || !lives()).await;
@@ -144,7 +153,9 @@ impl Rabbit {
 
     /// Starts it again, and waits until it has its queues.
     pub(crate) async fn start(&self) {
-        let _ = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
+        let mut broker = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
+        // Else it would seem to live on once it is killed.
+        std::thread::spawn(move || broker.wait());
         let end = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
             assert!(Instant::now() < end, "the broker does not start again");

@@ -26,15 +26,19 @@ async fn ids(rabbit: &Rabbit, queue: &str) -> Vec<String> {
 async fn a_broker_that_dies_in_mid_publish_and_comes_back_loses_nothing_accepted() {
     let Some((rabbit, _alone)) = rabbit_alone().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
+    // RabbitMQ itself forgets a quorum queue that is killed in its first three minutes: it has not written its name yet.
+    rabbit.stop().await;
+    rabbit.start().await;
     let (connections, place) = (RabbitConnections::new(), rabbit.place(&queue));
     let storm = storm(16, &connections, &place);
     storm.accepted(200).await;
     rabbit.kill().await;
     let begun = Instant::now();
     let away = connections.send(&place, &message("while away")).await;
-    assert_eq!(kind(&away), "unreachable", "{away:?}");
-    assert!(begun.elapsed() < ANSWERED_WITHIN, "{:?}", begun.elapsed());
+    let answered = begun.elapsed();
     rabbit.start().await;
+    assert_eq!(kind(&away), "unreachable", "{away:?}");
+    assert!(answered < ANSWERED_WITHIN, "{answered:?}");
     storm.accepted(200).await;
     let mut answers = storm.end().await;
     answers.push(("while away".to_owned(), away));

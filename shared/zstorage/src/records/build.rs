@@ -33,6 +33,15 @@ pub struct Slice {
     pub done: u64,
     /// Pairs of records that have the same values where they must be unique.
     pub duplicates: Vec<(String, String)>,
+    /// A strict write that is held is about to give one more record the values of one of these. Whether they stand twice then, is
+    /// known once it stands or was undone: this slice is to be done again.
+    pub waits: bool,
+}
+
+/// What keeps a record out of an index.
+enum Barred {
+    Duplicate(String, String),
+    Waits,
 }
 
 /// How a record got into an index.
@@ -40,6 +49,8 @@ enum Put {
     Done,
     /// It is there, and another record holds its values.
     Duplicate(RecordId),
+    /// A held write has its guard, and may be undone.
+    Waits,
     /// Its guard is held by a record that has not its values.
     Stray(Stray),
     /// It was written meanwhile.
@@ -67,8 +78,15 @@ impl Records {
         let done = items.len() as u64;
         let put = stream::iter(items.into_iter().map(Ok::<_, StoreError>));
         let put = put.map_ok(|item| self.put_into(table, index, item)).try_buffered(AT_ONCE);
-        let duplicates: Vec<Option<(String, String)>> = put.try_collect().await?;
-        Ok(Slice { cursor, done, duplicates: duplicates.into_iter().flatten().collect() })
+        let barred: Vec<Option<Barred>> = put.try_collect().await?;
+        let mut slice = Slice { cursor, done, ..Slice::default() };
+        for barred in barred.into_iter().flatten() {
+            match barred {
+                Barred::Duplicate(one, other) => slice.duplicates.push((one, other)),
+                Barred::Waits => slice.waits = true,
+            }
+        }
+        Ok(slice)
     }
 
     async fn put_into(
@@ -76,7 +94,7 @@ impl Records {
         table: &OpenTable,
         index: &Index,
         item: Item,
-    ) -> Result<Option<(String, String)>, StoreError> {
+    ) -> Result<Option<Barred>, StoreError> {
         let mut item = item;
         let id = record_of(table, &item)?.id;
         let mut stray = None;
@@ -84,7 +102,10 @@ impl Records {
             match self.put_once(table, index, &item, stray.take()).await? {
                 Put::Stray(seen) => stray = Some(seen),
                 Put::Done => return Ok(None),
-                Put::Duplicate(other) => return Ok(Some((other.to_string(), id.to_string()))),
+                Put::Duplicate(other) => {
+                    return Ok(Some(Barred::Duplicate(other.to_string(), id.to_string())));
+                }
+                Put::Waits => return Ok(Some(Barred::Waits)),
                 Put::Raced => match self.items_of(&[id]).await?.remove(&id) {
                     Some(now) => item = now,
                     // Removed meanwhile, and its guard with it.
@@ -124,6 +145,7 @@ impl Records {
             Err(Undone::Conditions(places)) if places.contains(&0) => Ok(Put::Raced),
             Err(Undone::Conditions(_)) => match self.held(table, index, &guard).await? {
                 Held::By(other) => Ok(Put::Duplicate(other)),
+                Held::ByHeldWrite => Ok(Put::Waits),
                 Held::Stray(stray) => Ok(Put::Stray(stray)),
                 // Let go of meanwhile.
                 Held::Free => Ok(Put::Raced),
@@ -181,7 +203,7 @@ impl Records {
         for keys in guards.chunks(DELETES_AT_ONCE).chain(records.chunks(DELETES_AT_ONCE)) {
             self.remove(keys).await?;
         }
-        Ok(Slice { cursor, done: items.len() as u64, duplicates: Vec::new() })
+        Ok(Slice { cursor, done: items.len() as u64, ..Slice::default() })
     }
 
     async fn remove(&self, keys: &[Item]) -> Result<(), StoreError> {

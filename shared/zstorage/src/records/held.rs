@@ -236,8 +236,11 @@ impl Records {
                 return Ok(None);
             }
             let entry = self.outbox.entry(key).await?.filter(|entry| entry.state == EntryState::Held);
-            // Pages are read one after the other: of what is being settled only some may be there.
-            if let (Some(entry), Some(plan)) = (entry, Plan::of(key, items)?) {
+            // Pages are read one after the other: of what is being settled only some may be there. And of a write that was undone
+            // meanwhile the plan was read, but the entry is that of the next one.
+            if let (Some(entry), Some(plan)) = (entry, Plan::of(key, items)?)
+                && plan.message == entry.message_id
+            {
                 return Ok(Some((entry, plan)));
             }
         }

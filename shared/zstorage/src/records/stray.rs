@@ -25,6 +25,8 @@ pub(super) enum Held {
     Free,
     /// This record.
     By(RecordId),
+    /// A record, once a strict write of it stands, which may still be undone.
+    ByHeldWrite,
     /// None that the guard names.
     Stray(Stray),
 }
@@ -53,7 +55,7 @@ impl Records {
         if let Some(entry) = marked_by(&item)?
             && self.is_held(&entry).await?
         {
-            return Ok(Held::By(holder));
+            return Ok(Held::ByHeldWrite);
         }
         let (pk, sk) = key_of(holder);
         let Some(item) = self.table.get(OPERATION, &pk, &sk).await? else {

@@ -262,7 +262,7 @@ impl Transaction {
 fn plan(change: &Judged<'_>, held: &OutboxEntry, linked: &Linked) -> Plan {
     let others = linked.entries.iter().filter(|entry| entry.key != held.key).cloned().collect();
     let image = change.new.as_ref().map(|(_, item)| item.clone());
-    Plan::new(held.key, change.id, change.operation, image, others)
+    Plan::new(held, change.id, change.operation, image, others)
 }
 
 /// Marks the record as held; a new one is not there.

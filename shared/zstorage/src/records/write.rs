@@ -172,7 +172,7 @@ impl Records {
             let table = judged[*operation].table;
             let index = table.schema.table().indexes.iter().find(|kept| kept.id == *index);
             match self.held(table, index.expect("a guard is of one of its table's indexes"), guard).await? {
-                Held::By(_) => {}
+                Held::By(_) | Held::ByHeldWrite => {}
                 Held::Free => again = true,
                 Held::Stray(stray) => {
                     strays.insert(guard.clone(), stray);

@@ -31,6 +31,7 @@ mod seal;
 mod strict;
 mod strict_edges;
 mod strict_law;
+mod strict_races;
 mod students;
 mod tables;
 mod troubled;

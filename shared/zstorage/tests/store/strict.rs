@@ -40,6 +40,7 @@ async fn a_held_create_cannot_be_read_until_it_stands_but_its_unique_values_are_
         (EntryState::Due, EntryState::Published, Some("sqs-1"))
     );
     assert_eq!(other.committed_at, before.committed_at + std::time::Duration::from_secs(5));
+    assert_eq!(other.next_attempt_at, Some(other.committed_at + std::time::Duration::from_secs(60)));
     assert_eq!(
         (body(&other)["new"]["email"].clone(), body(&other) == body(&before)),
         (json!("a@b.cd"), true)
@@ -202,7 +203,12 @@ async fn a_key_that_was_used_anew_after_a_day_is_left_to_who_has_it() {
     let (house, open, caller) = (House::new().await, strict().await, key_id());
     let records = house.records();
     let send = async |json: &str| records.create(&open, &raw(json), &keyed(caller, "k", 1)).await.unwrap();
+    let undone = send(r#"{"age":0}"#).await;
+    house.hands.turn_secs(24 * 3600 + 1);
     let first = send(r#"{"age":1}"#).await;
+    assert!(records.undo(own(&undone)).await.unwrap());
+    let waits = records.create(&open, &raw(r#"{"age":1}"#), &keyed(caller, "k", 1)).await;
+    assert!(matches!(waits, Err(WriteError::InFlight)));
     house.hands.turn_secs(24 * 3600 + 1);
     let second = send(r#"{"age":2}"#).await;
     let_stand(&records, &held(&first)).await;

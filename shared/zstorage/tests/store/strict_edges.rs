@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::{EntryState, IndexId, Link, LinkMode, Operations, RecordId};
 use serde_json::json;
-use zstorage::{Change, ChangeKind, LinkQueue, Settled, StoreError, WriteError, Written};
+use zstorage::{Change, ChangeKind, LinkQueue, Settled, Slice, StoreError, WriteError, Written};
 
 use crate::house::{House, key_id};
 use crate::linked::{
@@ -168,6 +168,25 @@ async fn the_largest_of_strict_writes_stand_and_what_could_not_is_refused_at_onc
 }
 
 #[tokio::test]
+async fn time_to_live_begins_when_the_message_is_on_its_queue_and_not_when_it_was_given_up() {
+    let (house, open) = (House::new().await, linked_once(LinkMode::Strict).await);
+    let (records, outbox) = (house.records(), house.outbox());
+    let large = json!({ "bio": "x".repeat(380_000) }).to_string();
+    let expiring =
+        async || house.all("outbox").await.values().filter(|item| item.contains_key("expires-at")).count();
+    let made = create(&records, &open, &large).await.unwrap();
+    records.apply(&held(&made), parked(), None).await.unwrap();
+    assert_eq!((house.items("outbox").await, expiring().await), (3, 0), "a person may send it again");
+    outbox.redrive(&held(&made)).await.unwrap();
+    assert_eq!(expiring().await, 0);
+    let due = house.entry(&held(&made)).await.unwrap();
+    assert!(outbox.published(&due, "sqs-2", None).await.unwrap());
+    assert_eq!(expiring().await, 3);
+    let_stand(&records, &held(&create(&records, &open, &large).await.unwrap())).await;
+    assert_eq!(expiring().await, 6);
+}
+
+#[tokio::test]
 async fn an_index_is_built_past_a_held_record_and_its_job_can_ask_who_waits() {
     let (house, open) = (House::new().await, strict().await);
     let records = house.records();
@@ -183,6 +202,25 @@ async fn an_index_is_built_past_a_held_record_and_its_job_can_ask_who_waits() {
     assert_eq!((slice.done, slice.cursor), (1, None));
     let_stand(&records, &held(&written)).await;
     assert!(!records.has_held(prefix, house.hands.clock().now()).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_index_is_not_given_up_for_a_held_write_that_may_be_undone() {
+    let (house, open) = (House::new().await, strict().await);
+    let records = house.records();
+    // It was there before the index, so its value is not guarded yet.
+    let blind = changed(&open, |table| {
+        table.indexes.clear();
+        table.links.clear();
+    });
+    let email = r#"{"email":"a@b.cd"}"#;
+    create(&records, &blind, email).await.unwrap();
+    let build = async || records.build_slice(&open, IndexId(1), None, 10).await.unwrap();
+    let made = create(&records, &open, email).await.unwrap();
+    assert_eq!(build().await, Slice { done: 1, waits: true, ..Slice::default() });
+    assert!(records.undo(own(&made)).await.unwrap());
+    assert_eq!(build().await, Slice { done: 1, ..Slice::default() });
+    assert!(is_taken(&create(&records, &open, email).await));
 }
 
 #[tokio::test]

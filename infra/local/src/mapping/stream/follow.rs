@@ -173,10 +173,10 @@ impl Work {
         if let Some(place) = kept {
             let asked = self.iterator_at(shard, Some(place.sequence_number)).await;
             match asked {
-                Err(error) if error.is_trimmed_data_access_exception() => {
+                Err(error) if is_no_place(&error) => {
                     tracing::warn!(
                         table.name = self.mapping.table,
-                        "the place kept in this table's stream is older than the stream, going on at its oldest record"
+                        "this table's stream no longer has the place kept in it, going on at its oldest record"
                     );
                 }
                 asked => return asked.map_err(call("GetShardIterator")),
@@ -221,6 +221,12 @@ impl Work {
     fn key(&self) -> String {
         format!("{} -> {}", self.mapping.table, self.mapping.function)
     }
+}
+
+/// Whether the stream does not know the place it was asked for: what followed it is gone after a day, or the number was kept by an
+/// engine that counted otherwise. To ask again would be the same answer for ever.
+fn is_no_place(error: &GetShardIteratorError) -> bool {
+    error.is_trimmed_data_access_exception() || error.meta().code() == Some("ValidationException")
 }
 
 fn call<E: std::error::Error>(operation: &'static str) -> impl Fn(E) -> FollowError {

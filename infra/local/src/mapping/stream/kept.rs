@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use crate::folder::{FolderError, read_json, write_json};
 
-const REMEDY: &str =
-    "the next start reads every stream from its oldest record on, so messages of the last day come again";
+const REMEDY: &str = "the next start reads every stream from its oldest record on, and messages of the last minute may come twice";
 
 /// How far a function has come in the stream of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

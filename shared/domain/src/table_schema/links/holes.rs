@@ -1,16 +1,14 @@
 //! Texts with holes: `Dear ${new.name}`. A hole is CEL over `old` and `new`; `$${` is `${` itself.
 
-use std::collections::BTreeMap;
-
 use cel::IdedExpr;
 use cel::common::ast::Expr;
+use jiter::Jiter;
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 
 use super::super::json::json_of;
 use super::super::{TableSchema, roomy};
 use super::Asked;
-use crate::expression::{EvaluationError, Expression, Names, ResultKind, Side, Slot};
+use crate::expression::{Effort, EvaluationError, Expression, Names, ResultKind, Side, Slot};
 use crate::{Fault, FieldId, MAX_BODY_BYTES, Table, Value, Values};
 
 /// The payload and the ordering key of one link have at most this many holes together.
@@ -232,25 +230,39 @@ impl Place {
     }
 }
 
-/// What stands under `keys` in a JSON text.
+/// What stands under `keys` in a JSON text. What stands elsewhere is passed over, not read: a text of a record's size may be
+/// looked into from hundreds of holes.
 fn within(text: &str, keys: &[String]) -> Option<Json> {
-    let Some((key, keys)) = keys.split_first() else { return json_of(text) };
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-    within(members.get(key)?.get(), keys)
+    let mut json = Jiter::new(text.as_bytes());
+    for key in keys {
+        let mut name = json.next_object().ok()?;
+        while name? != key {
+            json.next_skip().ok()?;
+            name = json.next_key().ok()?;
+        }
+    }
+    let start = json.current_index();
+    json.next_skip().ok()?;
+    json_of(text.get(start..json.current_index())?)
 }
 
 /// The holes of one message being filled.
 pub(super) struct Filling<'f, 's> {
     asked: &'f Asked<'s>,
-    notes: &'f mut Vec<String>,
+    effort: &'f Effort,
+    pub(super) notes: &'f mut Vec<String>,
     /// What the values may still take, bytes. With more of them no queue would take the message.
     room: usize,
     full: bool,
 }
 
 impl<'f, 's> Filling<'f, 's> {
-    pub(super) fn new(asked: &'f Asked<'s>, notes: &'f mut Vec<String>) -> Filling<'f, 's> {
-        Filling { asked, notes, room: MAX_BODY_BYTES, full: false }
+    pub(super) fn new(
+        asked: &'f Asked<'s>,
+        effort: &'f Effort,
+        notes: &'f mut Vec<String>,
+    ) -> Filling<'f, 's> {
+        Filling { asked, effort, notes, room: MAX_BODY_BYTES, full: false }
     }
 
     /// What `hole` gives. What cannot be computed is null, and a note says why; `path` is where it stands.
@@ -273,6 +285,7 @@ impl<'f, 's> Filling<'f, 's> {
 
     fn compute(&self, hole: &Hole) -> Result<Json, EvaluationError> {
         let Asked { schema, scene, seen, .. } = self.asked;
+        hole.expression.spare(scene, self.effort)?;
         let record = |place: &Place| match place.side {
             Side::Old => scene.old,
             Side::New => scene.new,

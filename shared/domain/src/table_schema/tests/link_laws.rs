@@ -3,7 +3,7 @@
 use super::super::read::without_blanks;
 use super::naughty::{any_fields, any_json, without};
 use super::*;
-use crate::{MAX_DEPTH, ascii_json, check_json};
+use crate::{MAX_DEPTH, ascii_json, check_body, check_json};
 use proptest::prelude::*;
 
 /// Links that read all kinds of fields, without a care for what they find.
@@ -67,6 +67,7 @@ proptest! {
         for (link, message) in schema.fired(&asked) {
             prop_assert!(message.body.is_ascii());
             prop_assert!(crate::forbidden_character(&message.body).is_none());
+            prop_assert_eq!(check_body(&message.body), Ok(()));
             let body = super::super::json::json_of(&message.body);
             prop_assert!(body.is_some(), "{}", message.body);
             if link.payload == LinkPayload::Whole && let Some(new) = asked.new {

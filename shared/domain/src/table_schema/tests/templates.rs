@@ -1,7 +1,7 @@
 //! Payloads and ordering keys of one's own: what their holes give.
 
 use super::*;
-use crate::{HandlerName, MAX_BODY_BYTES};
+use crate::{HandlerName, MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, check_body};
 
 const OLD: &str = r#"{"text":"Ana","integer":1,"pick":"new"}"#;
 const NEW: &str = r#"{"text":"João \"J\"","area":"a\nb","integer":-42,"decimal":"0.10","currency":"7.5","boolean":false,
@@ -154,5 +154,17 @@ fn what_is_encrypted_is_in_no_body_key_or_note() {
     let only = |link: &mut Link| link.payload = LinkPayload::Fields(vec![FieldId(12)]);
     for change in [|_: &mut Link| {}, only] {
         assert!(!message(change, NEW).body.contains("hush"));
+    }
+}
+
+#[test]
+fn the_deepest_json_of_a_record_in_the_deepest_template_is_a_body_that_handlers_take() {
+    let deep = |depth: usize, inner: &str| format!("{}{inner}{}", "[".repeat(depth), "]".repeat(depth));
+    let new = format!(r#"{{"json":{}}}"#, deep(MAX_DEPTH, "7"));
+    let template = deep(MAX_DEPTH, r#""${new.json}""#);
+    let deepest = message(|link| link.payload = LinkPayload::Template(template), &new).body;
+    assert_eq!(deepest, deep(MAX_BODY_DEPTH, "7"));
+    for body in [deepest, message(|_| {}, &new).body] {
+        assert_eq!(check_body(&body), Ok(()));
     }
 }

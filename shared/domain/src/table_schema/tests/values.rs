@@ -156,6 +156,11 @@ fn moments_are_rfc_3339_and_shown_in_utc() {
         check(&kind, &serde_json::to_string(wrong).unwrap(), Err(&["date-time"]));
     }
     check(&kind, "1709231400", Err(&["type"]));
+    // A date that many write for "never" is well said: what is wrong with it is told, not how dates are written.
+    for never in ["9999-12-31T23:59:59Z", "9999-12-31T00:00:00-05:00"] {
+        let fault = crate::moment(never).unwrap_err();
+        assert_eq!(fault.message, "a date-time is not after 9999-12-30T22:00:00Z", "{never}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What lies beside a held entry: all that lets the write stand, and all that takes it back.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{EntryKey, EntryOrigin, EntryState, Operation, OutboxEntry, RecordId};
+use domain::{EntryKey, EntryOrigin, EntryState, MessageId, Operation, OutboxEntry, RecordId};
 use jiff::Timestamp;
 
 use super::{HELD, HELD_BY};
@@ -22,6 +22,8 @@ const MAX_OWN_ITEMS: usize = 5;
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::records) struct Plan {
     pub(in crate::records) key: EntryKey,
+    /// The held entry's message: a write that is undone leaves its key to the next one of the record.
+    pub(in crate::records) message: MessageId,
     pub(in crate::records) record: RecordId,
     pub(in crate::records) operation: Operation,
     /// The record's item as it is to be; `None` for a removal.
@@ -62,16 +64,17 @@ pub(in crate::records) fn prefix(key: &EntryKey) -> Option<(String, String)> {
 }
 
 impl Plan {
-    /// The plan of a strict write of `record` under the entry `key`, with no guards and no row yet.
+    /// The plan of a strict write of `record` under the entry `held`, with no guards and no row yet.
     pub(in crate::records) fn new(
-        key: EntryKey,
+        held: &OutboxEntry,
         record: RecordId,
         operation: Operation,
         image: Option<Item>,
         others: Vec<OutboxEntry>,
     ) -> Plan {
         let (takes, frees) = (Vec::new(), Vec::new());
-        Plan { key, record, operation, image, takes, frees, row: None, others, items: 0 }
+        let (key, message) = (held.key, held.message_id);
+        Plan { key, message, record, operation, image, takes, frees, row: None, others, items: 0 }
     }
 
     /// The items that it is stored as: the first says what is to be done, the others hold what is large.
@@ -79,6 +82,7 @@ impl Plan {
         let mut contents: Vec<Vec<(&str, AttributeValue)>> = Vec::new();
         let texts = |all: &[String]| AttributeValue::L(all.iter().map(text).collect());
         let mut head = vec![
+            ("held-message", text(self.message)),
             ("operation", text(self.operation.as_str())),
             ("takes", texts(&self.takes)),
             ("frees", texts(&self.frees)),
@@ -126,6 +130,7 @@ impl Plan {
         let (row_pk, row_sk) = (head.text_or_none("row-pk")?, head.text_or_none("row-sk")?);
         let mut plan = Plan {
             key: *key,
+            message: head.parsed("held-message")?,
             record,
             operation: operation(&head)?,
             image: None,
