@@ -62,8 +62,8 @@ pub(crate) async fn read(
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
-/// `POST outbox/{entry}/redrive`: what was given up is due again, under the same message id, in its next round. The sweeper
-/// sends it within a minute, so this is 202.
+/// `POST outbox/{entry}/redrive`: what was given up is due again, under the same message id, in its next round; what waits
+/// after a failure waits no longer. The sweeper sends it within a minute, so this is 202.
 pub(crate) async fn redrive(
     State(state): State<AdminState>,
     caller: Caller,
@@ -76,7 +76,7 @@ pub(crate) async fn redrive(
         Redriven::NotParked(now) => return Err(not_parked(now)),
         Redriven::Missing => return Err(missing()),
     };
-    tracing::info!(outbox.entry = %key, outbox.round = round, key.id = %caller.key, "What was given up is to be sent again.");
+    tracing::info!(outbox.entry = %key, outbox.round = round, key.id = %caller.key, "An outbox entry is to be sent now.");
     let answer = json!({ "entry": key.to_string(), "state": EntryState::Due.as_str(), "round": round });
     Ok((StatusCode::ACCEPTED, Json(answer)))
 }

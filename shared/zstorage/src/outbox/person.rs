@@ -2,7 +2,7 @@
 
 use domain::{EntryKey, EntryState, MessageId, OutboxEntry};
 
-use super::change::{Change, Changed, and, is_in};
+use super::change::{Change, Changed, and, as_seen, is_in};
 use super::item::{self, Head, keys};
 use super::{Outbox, inserting};
 use crate::StoreError;
@@ -17,10 +17,10 @@ const LOOKS: usize = 5;
 pub enum Redriven {
     /// It is due, now.
     Done {
-        /// The round that begins with this.
+        /// The round that it is in.
         round: u32,
     },
-    /// It is not parked.
+    /// It was not given up, and no send of it has failed.
     NotParked(EntryState),
     /// There is no such entry.
     Missing,
@@ -49,20 +49,33 @@ pub enum Cancelled {
 }
 
 impl Outbox {
-    /// Sends a parked entry again: it is due now, in its next round, under the same message id, with no failures yet.
+    /// Sends a parked entry again: it is due now, in its next round, under the same message id, with no failures yet. One that
+    /// is due still but waits for its next attempt after a failure waits no longer, and its round goes on.
     ///
     /// # Errors
     /// The store's alone.
     pub async fn redrive(&self, key: &EntryKey) -> Result<Redriven, StoreError> {
+        const OPERATION: &str = "redrive an outbox entry";
         let now = self.clock.now();
-        let change = Change::default()
+        let anew = Change::default()
             .state(self, key, EntryState::Due, now)
             .one_more("round")
             .set("failures", number(0))
             .set("due-since", number(now.as_millisecond()))
             .remove("reason");
-        match self.change("redrive an outbox entry", key, change, is_in(&[EntryState::Parked])).await? {
+        let seen = match self.change(OPERATION, key, anew, is_in(&[EntryState::Parked])).await? {
+            Changed::Done(item) => return Ok(Redriven::Done { round: item::read(&item)?.entry.round }),
+            Changed::Not(None) => return Ok(Redriven::Missing),
+            Changed::Not(Some(item)) => item::read(&item)?.entry,
+        };
+        if seen.state != EntryState::Due || seen.failures == 0 {
+            return Ok(Redriven::NotParked(seen.state));
+        }
+        let sooner = Change::default().state(self, key, EntryState::Due, now);
+        let waits = as_seen(&seen, &[EntryState::Due], Some(seen.lease));
+        match self.change(OPERATION, key, sooner, waits).await? {
             Changed::Done(item) => Ok(Redriven::Done { round: item::read(&item)?.entry.round }),
+            // Somebody is at it at this moment.
             Changed::Not(Some(item)) => Ok(Redriven::NotParked(item::read(&item)?.entry.state)),
             Changed::Not(None) => Ok(Redriven::Missing),
         }

@@ -1,6 +1,7 @@
 //! Entries of one record and one link stand in the order of its versions.
 
 use domain::{EntryKey, EntryState, OutboxEntry};
+use jiff::SignedDuration;
 use zstorage::{Discarded, Redriven};
 
 use crate::house::House;
@@ -49,6 +50,22 @@ async fn an_entry_and_the_one_before_it_are_one_read_among_other_links_and_long_
     let later = stored(&house, scheduled(&house, 60)).await;
     assert_eq!(outbox.with_predecessor(&later.key).await.unwrap(), (Some(later.clone()), None));
     assert_eq!(outbox.successor(&later.key).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_waits_after_a_failure_is_hurried_in_its_own_round() {
+    let house = House::new().await;
+    let outbox = house.outbox();
+    let due = stored(&house, entry(&house, record(), 1, 1)).await;
+    house.hands.turn_secs(60);
+    let leased = outbox.lease(&due.key, 60).await.unwrap().unwrap();
+    let far = house.hands.clock().now() + SignedDuration::from_hours(10);
+    assert!(outbox.postpone(&leased, "boom", far, true).await.unwrap());
+    assert_eq!(outbox.redrive(&due.key).await.unwrap(), Redriven::Done { round: 0 });
+    let hurried = now(&house, &due.key).await;
+    let at = Some(house.hands.clock().now());
+    assert_eq!((hurried.next_attempt_at, hurried.failures, hurried.lease), (at, 1, 1));
+    assert!(outbox.lease(&due.key, 60).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
