@@ -261,6 +261,8 @@ async fn waiting(
         let page = client
             .scan()
             .table_name(OUTBOX)
+            // Nothing else is in it than what waits, or was given up.
+            .index_name("due")
             .filter_expression("#state IN (:due, :held)")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":due", AttributeValue::S("due".to_owned()))
