@@ -103,6 +103,10 @@ async fn a_record_runs_the_handler_of_its_link() {
     let answer = made(&house, "record/new?wait=published", &student).await;
     // The sample's own link, and the one above.
     assert_eq!(answer.body["messages"].as_array().map(Vec::len), Some(2), "{}", answer.body);
+    let url = format!("{}/000000000000/local-etx-event-log", house.sqs_endpoint());
+    let received = house.sqs.receive_message().queue_url(url).wait_time_seconds(5).send().await.unwrap();
+    let body = received.messages()[0].body().unwrap();
+    assert!(body.contains(answer.text("id")), "the sample's link goes to the queue of the sample: {body}");
     let mail = eventually("the mail", 30, async || house.mails().pop()).await;
     assert!(mail.contains("ana@example.com"), "{mail}");
     house.stop().await;
@@ -168,7 +172,22 @@ async fn whoever_waits_is_told_the_id_that_the_queue_gave() {
             "{mode}"
         );
         assert_eq!(told[0]["queue-id"], queue.id);
-        let removed = house.delete(&format!("record/{}{query}", answer.text("id"))).await;
+        let id = answer.text("id");
+        let path = format!("record/{id}{query}");
+        let changed = house.put(&path, &json!({"fields": {"name": "Bea"}})).await;
+        assert_eq!(changed.status, 200, "{mode}: {}", changed.body);
+        let message = house.receive_one(&queue).await;
+        assert_eq!(changed.body["messages"][0]["sqs-id"].as_str(), message.message_id.as_deref(), "{mode}");
+        if mode == "outbox" {
+            let operations = json!([{"update": {"id": id, "fields": {"name": "Cleo"}}}]);
+            let batch = json!({"atomic": true, "operations": operations});
+            let answer = house.post(&format!("record/batch{query}"), &batch).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let message = house.receive_one(&queue).await;
+            let told = &answer.body["results"][0]["messages"][0]["sqs-id"];
+            assert_eq!(told.as_str(), message.message_id.as_deref(), "{}", answer.body);
+        }
+        let removed = house.delete(&path).await;
         assert_eq!(
             (removed.status, removed.body["messages"].as_array().map(Vec::len)),
             (200, Some(1)),

@@ -13,7 +13,7 @@ pub(crate) struct Options {
     pub(crate) if_match: Option<u64>,
     /// Whether the answer waits until the messages of this write are on their queues.
     pub(crate) waits: bool,
-    /// How many links this write follows from: a worker says it of what its handlers write.
+    /// How many links this write follows from: a handler passes on what its message says.
     pub(crate) depth: u32,
 }
 

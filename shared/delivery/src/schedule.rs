@@ -47,7 +47,7 @@ impl Publisher {
         let scheduled = timeout_at(by, self.outbox.schedule(&entry)).await;
         let operation = "schedule a message";
         match scheduled.unwrap_or_else(|_elapsed| Err(StoreError::Busy { operation })) {
-            Ok(_) => {
+            Ok(()) => {
                 self.mark_accepted(errand, SCHEDULED, by).await;
                 Ok(errand.published(SCHEDULED.to_owned()))
             }

@@ -68,16 +68,6 @@ pub enum WriterError {
 /// Several writes of which some were refused.
 pub type Answers = Vec<Result<Answer, WriterError>>;
 
-impl WriterError {
-    /// Whether the same request may work in a moment.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            WriterError::Write(error) => error.is_retryable(),
-            WriterError::Refused { .. } | WriterError::Unknown { .. } => true,
-        }
-    }
-}
-
 impl Writer {
     /// A writer that has learnt nothing yet.
     pub fn new(parts: CourierParts) -> Writer {

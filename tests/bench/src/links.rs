@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bootstrap::{Aws, Endpoints};
-use delivery::{Courier, CourierParts};
+use delivery::{Courier, CourierParts, Writer};
 use domain::{ApiName, Clock, EntryKey, KeyId};
 use queue::{Queues, SqsConfig};
 use queuelink::engines::dynamodb::Durability;
@@ -58,13 +58,16 @@ pub(crate) async fn measure() {
     let (url, heard) = listen().await;
     call("queue", json!({"name": "bench", "type": "sqs"})).await;
     call("queue", json!({"name": "nobody", "type": "sqs", "worker": "none"})).await;
+    call("queue", json!({"name": "line", "type": "sqs", "worker": "none", "fifo": true})).await;
     let fields = json!([{"apiName": "n", "type": "integer"}]);
     for (table, link) in [
         (
             "Told",
             json!({"queue": "bench", "on": ["create"], "payload": {"handler": "tell", "url": format!("{url}/${{new.n}}")}}),
         ),
-        ("Billed", json!({"queue": "nobody", "on": ["create", "update"]})),
+        ("Plain", json!({"queue": "nobody", "on": ["create", "update"]})),
+        ("Ordered", json!({"queue": "line", "on": ["create", "update"]})),
+        ("Strict", json!({"queue": "nobody", "on": ["create", "update"], "mode": "strict"})),
     ] {
         call("table", json!({"apiName": table, "fields": fields})).await;
         call(&format!("table/{table}/link"), link).await;
@@ -111,35 +114,40 @@ async fn bill(house: &House, data_dir: &std::path::Path) {
     };
     zstorage::create_tables(&aws.dynamodb(), names).await.expect("the tables are made");
     let outbox = Outbox::new(client.clone(), names.outbox.to_owned(), Clock::system());
-    let records = Records::new(client, names.records.to_owned(), outbox.clone(), Clock::system());
-    let name = ApiName::parse("Billed").expect("a name");
-    let schema = catalog.table_by_name(&name).await.expect("the store answers").expect("the table is there");
-    let keys = DataKeys::new(sealer.clone()).of(schema.table()).await.expect("the table's key opens");
-    let table = OpenTable { schema, keys, queues: Arc::default() };
-    let courier = Courier::new(CourierParts {
+    let parts = CourierParts {
+        records: Records::new(client, names.records.to_owned(), outbox.clone(), Clock::system()),
         outbox: outbox.clone(),
-        records: records.clone(),
-        catalog,
+        catalog: catalog.clone(),
         queues: Queues::new(aws.sqs(SqsConfig::new)),
-        sealer,
+        sealer: sealer.clone(),
         clock: Clock::system(),
-    });
+    };
+    let (courier, writer) = (Courier::new(parts.clone()), Writer::new(parts));
     println!("| request | DynamoDB calls | write units | read units |\n|---|---|---|---|");
-    let row = |request: &str| {
+    let row = |request: String| {
         let bill = meter.take();
         println!("| {request} | {} | {} | {} |", bill.calls, bill.write_units, bill.read_units);
     };
     let by = By { caller: KeyId::new(Clock::system().now(), &mut rand::rng()), idempotency: None, depth: 0 };
-    let given = serde_json::from_value(json!({"n": 1})).expect("an object");
-    let made = records.create(&table, &given, &by).await.expect("a record is made");
-    row("create with one link");
-    let seen = seen(&outbox, &made.messages[0].entry).await;
-    meter.take();
-    courier.ring(vec![seen], Duration::from_secs(20)).await;
-    row("its message, from the stream (and a tenth of an SQS call)");
-    let given = serde_json::from_value(json!({"n": 2})).expect("an object");
-    records.update(&table, made.record.id, &given, None, &by).await.expect("a record is changed");
-    row("update with one link");
+    let given = |n: u32| serde_json::from_value(json!({"n": n})).expect("an object");
+    for name in ["Plain", "Ordered", "Strict"] {
+        let api_name = ApiName::parse(name).expect("a name");
+        let found = catalog.table_by_name(&api_name).await.expect("the store answers");
+        let schema = found.expect("the table is there");
+        let keys = DataKeys::new(sealer.clone()).of(schema.table()).await.expect("the table's key opens");
+        let table = OpenTable { schema, keys, queues: Arc::default() };
+        let made = writer.create(&table, &given(1), &by, false).await.expect("a record is made");
+        row(format!("{name}: create with one link"));
+        if name != "Strict" {
+            let seen = seen(&outbox, &made.messages[0].entry).await;
+            meter.take();
+            courier.ring(vec![seen], Duration::from_secs(20)).await;
+            row(format!("{name}: its message, from the stream"));
+        }
+        let id = made.written.record.id;
+        writer.update(&table, id, &given(2), None, &by, false).await.expect("a record is changed");
+        row(format!("{name}: update with one link"));
+    }
 }
 
 async fn seen(outbox: &Outbox, key: &EntryKey) -> Seen {

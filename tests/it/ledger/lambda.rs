@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use domain::Clock;
 use jiff::Timestamp;
 use queuelink::mapping::{
@@ -45,7 +46,7 @@ pub struct Parts {
 pub struct Lambda {
     mappings: Mappings,
     streams: Streams,
-    sqs: aws_sdk_sqs::Client,
+    sqs: Client,
     endpoint: String,
     dynamodb: aws_sdk_dynamodb::Client,
     stopped: Arc<AtomicBool>,
@@ -57,8 +58,12 @@ impl Lambda {
         let sqs = clients::sqs(&parts.sqs);
         let dynamodb = clients::dynamodb(&parts.dynamodb);
         let publisher = Arc::clone(&parts.publisher);
-        let functions =
-            Functions::default().with("sqs-worker", worker(parts.workers, parts.book, parts.plant)).with(
+        let functions = Functions::default()
+            .with(
+                "sqs-worker",
+                worker(parts.workers, parts.book, parts.plant, (sqs.clone(), parts.sqs.clone())),
+            )
+            .with(
                 "outbox-publisher",
                 Function::new(Duration::from_secs(30), move |event, _| {
                     let publisher = Arc::clone(&publisher);
@@ -147,14 +152,32 @@ impl Lambda {
     }
 }
 
-/// The worker as the mappings know it; what it has answered for goes into the book.
-fn worker(workers: Vec<Arc<Actor>>, book: Arc<Mutex<Book>>, plant: Plant) -> Function {
+/// The worker as the mappings know it; what it has answered for goes into the book. A plant is made once.
+fn worker(
+    workers: Vec<Arc<Actor>>,
+    book: Arc<Mutex<Book>>,
+    plant: Plant,
+    queue: (Client, String),
+) -> Function {
     let turn = Arc::new(AtomicUsize::new(0));
     let planted = Arc::new(AtomicBool::new(plant == Plant::Nothing));
-    Function::new(Duration::from_secs(VISIBILITY_SECS), move |event: Value, _| {
+    Function::new(Duration::from_secs(VISIBILITY_SECS), move |mut event: Value, _| {
         let actor = Arc::clone(&workers[turn.fetch_add(1, Ordering::SeqCst) % workers.len()]);
-        let (book, planted) = (Arc::clone(&book), Arc::clone(&planted));
+        let (book, planted, queue) = (Arc::clone(&book), Arc::clone(&planted), queue.clone());
         async move {
+            let records = event["Records"].as_array_mut().unwrap();
+            let is_plain = records[0]["eventSourceARN"].as_str().unwrap().ends_with(PLAIN);
+            if is_plain && !planted.swap(true, Ordering::SeqCst) {
+                match plant {
+                    // Answered for, and never given to the worker.
+                    Plant::Loss => drop(records.remove(0)),
+                    Plant::Double => send_again(&queue, &records[0]).await,
+                    Plant::Nothing => {}
+                }
+            }
+            if records.is_empty() {
+                return Ok(json!({"batchItemFailures": []}));
+            }
             let answer = called(&actor, event.clone()).await?;
             let failed: Vec<&str> = answer["batchItemFailures"]
                 .as_array()
@@ -164,20 +187,20 @@ fn worker(workers: Vec<Arc<Actor>>, book: Arc<Mutex<Book>>, plant: Plant) -> Fun
                 .collect();
             let records = event["Records"].as_array().into_iter().flatten();
             for record in records.filter(|record| !failed.contains(&record["messageId"].as_str().unwrap())) {
-                let handled = handled(record);
-                let plants = !planted.swap(true, Ordering::SeqCst);
-                let mut book = book.lock().unwrap();
-                if plants && plant == Plant::Double {
-                    let message_id = format!("{}-again", handled.message_id);
-                    book.handle(Handled { message_id, ..handled.clone() });
-                }
-                if !(plants && plant == Plant::Loss) {
-                    book.handle(handled);
-                }
+                book.lock().unwrap().handle(handled(record));
             }
             Ok::<_, String>(answer)
         }
     })
+}
+
+/// Puts a message on its queue once more, under another id.
+async fn send_again((sqs, endpoint): &(Client, String), record: &Value) {
+    let id = format!("{}-again", record["messageAttributes"]["message-id"]["stringValue"].as_str().unwrap());
+    let id = MessageAttributeValue::builder().data_type("String").string_value(id).build().unwrap();
+    let call =
+        sqs.send_message().queue_url(url(endpoint, PLAIN)).message_body(record["body"].as_str().unwrap());
+    call.message_attributes("message-id", id).send().await.unwrap();
 }
 
 /// What a message says it is about.

@@ -28,9 +28,9 @@ const WORKING_PROCESSES: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plant {
     Nothing,
-    /// One message is acknowledged and never handled.
+    /// One message is answered for, and no worker ever sees it.
     Loss,
-    /// One message is handled once more, under another id.
+    /// One message is put on its queue once more, under another id.
     Double,
 }
 

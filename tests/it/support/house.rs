@@ -117,6 +117,11 @@ impl TestHouse {
         self.house.api()
     }
 
+    /// The address of the house's SQS.
+    pub fn sqs_endpoint(&self) -> &str {
+        self.house.sqs()
+    }
+
     /// Stops in order.
     pub async fn stop(self) {
         self.house.stop().await;

@@ -73,7 +73,7 @@ pub(crate) async fn redrive(
     let key = key(&entry)?;
     let round = match state.outbox.redrive(&key).await? {
         Redriven::Done { round } => round,
-        Redriven::NotParked(now) => return Err(not_parked(now)),
+        Redriven::NotParked(now) => return Err(not_failed(now)),
         Redriven::Missing => return Err(missing()),
     };
     tracing::info!(outbox.entry = %key, outbox.round = round, key.id = %caller.key, "An outbox entry is to be sent now.");
@@ -111,8 +111,16 @@ fn missing() -> Problem {
     )
 }
 
+fn not_failed(now: EntryState) -> Problem {
+    let now = now.as_str();
+    let detail = format!(
+        "this entry is {now}: only what was given up, or waits after a failure, is sent again by hand"
+    );
+    Problem::new(Kind::Conflict, detail).with("state", now)
+}
+
 fn not_parked(now: EntryState) -> Problem {
-    let detail = format!("this entry is {}: only what was given up is sent again or discarded", now.as_str());
+    let detail = format!("this entry is {}: only what was given up is discarded", now.as_str());
     Problem::new(Kind::Conflict, detail).with("state", now.as_str())
 }
 

@@ -30,7 +30,7 @@ impl Courier {
                     believed.extend(fresh(entry, place));
                 }
                 Seen::Whole(entry) => doubted.push((entry.key, place)),
-                Seen::InParts(key, _) => doubted.push((key, place)),
+                Seen::InParts(key) => doubted.push((key, place)),
             }
         }
         let mut tally = self.deliver(believed, by).await;

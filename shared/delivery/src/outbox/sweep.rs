@@ -1,12 +1,10 @@
 use domain::EntryKey;
 use futures::{StreamExt, stream};
 use tokio::time::{Duration, Instant};
+use zstorage::Outbox;
 
 use super::parcel::{Parcel, Tally};
 use super::{CALLS_AT_ONCE, Courier, Swept, WAVE};
-
-/// Into so many shards the index of what is due is cut.
-const SHARDS: u8 = 16;
 
 /// Shards looked at at once.
 const SHARDS_AT_ONCE: usize = 4;
@@ -30,7 +28,7 @@ impl Courier {
     pub async fn sweep(&self, within: Duration) -> Swept {
         let by = Instant::now() + within;
         let mut tally = Tally::default();
-        let mut open: Vec<_> = (0..SHARDS).map(|shard| (shard, None)).collect();
+        let mut open: Vec<_> = (0..Outbox::SHARDS).map(|shard| (shard, None)).collect();
         while !open.is_empty() {
             let pages: Vec<_> = open
                 .drain(..)

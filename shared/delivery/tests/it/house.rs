@@ -295,7 +295,7 @@ impl House {
         for key in keys {
             let entry = self.entry(key).await;
             seen.push(match entry.body.len() > 300 * 1024 {
-                true => Seen::InParts(*key, entry.queue),
+                true => Seen::InParts(*key),
                 false => Seen::Whole(entry),
             });
         }

@@ -2,7 +2,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use domain::{EntryKey, OutboxEntry, QueueId};
+use domain::{EntryKey, OutboxEntry};
 use serde_json::Value;
 
 use super::item;
@@ -15,8 +15,8 @@ use crate::item::Item;
 pub enum Seen {
     /// All of it.
     Whole(OutboxEntry),
-    /// This one, for this queue, whose body lies in parts: [`crate::Outbox::entry`] reads it.
-    InParts(EntryKey, QueueId),
+    /// This one, whose body lies in parts: [`crate::Outbox::entry`] reads it.
+    InParts(EntryKey),
 }
 
 /// Reads the new image of a stream record, in DynamoDB's JSON (`{"state":{"S":"due"},...}`).
@@ -32,7 +32,7 @@ pub fn entry_of_image(image: &Value) -> Result<Seen, StoreError> {
     let head = item::read(&item)?;
     Ok(match head.parts {
         0 => Seen::Whole(head.entry),
-        _ => Seen::InParts(head.entry.key, head.entry.queue),
+        _ => Seen::InParts(head.entry.key),
     })
 }
 

@@ -144,7 +144,7 @@ proptest! {
         let items = entry_items(&entry);
         let expect = match items.len() {
             1 => Seen::Whole(entry.clone()),
-            _ => Seen::InParts(entry.key, entry.queue),
+            _ => Seen::InParts(entry.key),
         };
         prop_assert_eq!(entry_of_image(&image(&items[0])).unwrap(), expect);
         prop_assert!(items[1..].iter().all(|part| entry_of_image(&image(part)).is_err()));

@@ -128,13 +128,13 @@ pub(super) fn alarms(stack: &Stack) -> Vec<String> {
     let own = json!([{ "Name": "Stack", "Value": { "Ref": "AWS::StackName" } }]);
     let publisher = json!([{ "Name": "FunctionName", "Value": { "Ref": PUBLISHER } }]);
     let metrics = [
-        ("AWS/Lambda", "IteratorAge", &publisher, "notBreaching"),
-        (outbox_sweeper::NAMESPACE, outbox_sweeper::LAG_SECONDS, &own, "breaching"),
-        (outbox_sweeper::NAMESPACE, outbox_sweeper::PARKED_ENTRIES, &own, "notBreaching"),
+        ("AWS/Lambda", "IteratorAge", &publisher, "notBreaching", [60, 5, 60_000]),
+        (outbox_sweeper::NAMESPACE, outbox_sweeper::LAG_SECONDS, &own, "breaching", [60, 5, 300]),
+        (outbox_sweeper::NAMESPACE, outbox_sweeper::PARKED_ENTRIES, &own, "notBreaching", [60, 1, 0]),
     ];
     let alarms = stack.of_type("AWS::CloudWatch::Alarm");
     let mut faults = Vec::new();
-    for (namespace, metric, dimensions, missing) in metrics {
+    for (namespace, metric, dimensions, missing, [period, periods, threshold]) in metrics {
         let watches = |id: &&&str| {
             let property = |path| stack.property(id, path);
             property("Namespace") == namespace
@@ -143,6 +143,9 @@ pub(super) fn alarms(stack: &Stack) -> Vec<String> {
                 && property("Statistic") == "Maximum"
                 && property("ComparisonOperator") == "GreaterThanThreshold"
                 && property("TreatMissingData") == missing
+                && property("Period") == period
+                && property("EvaluationPeriods") == periods
+                && property("Threshold") == threshold
         };
         if alarms.iter().filter(watches).count() != 1 {
             faults.push(format!("no one alarm watches {namespace} {metric}"));
