@@ -11,9 +11,9 @@ use queue::SendError;
 use serde_json::{Value, json};
 use zstorage::{CatalogError, OpenTable, SealError};
 
+use crate::SchemaState;
 use crate::design::{Edit, Lookups};
 use crate::documents::{self, QueueNames, TableNames};
-use crate::{SchemaState, links};
 
 /// A lost race is run again at most so often.
 pub(crate) const TRIES: usize = 5;
@@ -199,7 +199,7 @@ fn sound(edit: &Edit) -> Result<(), Problem> {
     faults.0.extend(compiled.err().map(|found| within(found, &edit.part).0).into_iter().flatten());
     match faults.0.iter().all(|fault| fault.code == SECOND_STRICT) {
         true if faults.is_empty() => Ok(()),
-        true => Err(links::of_second_strict(faults)),
+        true => Err(of_second_strict(faults)),
         false => Err(faults.into()),
     }
 }
@@ -220,6 +220,13 @@ fn within(faults: Faults, part: &str) -> Faults {
         Fault { path, ..fault }
     };
     Faults(faults.0.into_iter().map(inner).collect())
+}
+
+/// What is told of links of which two would be strict at once.
+fn of_second_strict(faults: Faults) -> Problem {
+    let detail = "an enabled strict link of this table is on the same operation already, and a write waits for one queue alone";
+    let told = |fault: Fault| Fault { message: detail.to_owned(), ..fault };
+    faults.0.into_iter().map(told).fold(Problem::new(Kind::Conflict, detail), Problem::with_fault)
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ApiName, Fault, Faults, Field, FieldId, FieldKind, Index, IndexId, IndexState, Link, MAX_INDEXES,
-    QueueId, Rule, Table, TablePrefix,
+    ApiName, Fault, Faults, Field, FieldId, FieldKind, Index, IndexId, IndexState, Link, LinkId, LinkPayload,
+    MAX_INDEXES, QueueId, Rule, Table, TablePrefix,
 };
 
-use crate::links;
 use crate::wanted::{WantedField, WantedIndex, WantedTable};
 
 /// A table as it is to be saved.
@@ -130,7 +129,7 @@ pub(crate) fn without_field(table: &Table, known: &Field) -> Result<Edit, Faults
         let message = format!("index {} is over '{}'; delete that first", index.id.0, known.api_name);
         faults.add("", "in-use", message);
     }
-    for link in links::over(table, known.id) {
+    for link in links_over(table, known.id) {
         let message = format!("link {link} is over '{}'; change or delete that first", known.api_name);
         faults.add("", "in-use", message);
     }
@@ -183,6 +182,15 @@ pub(crate) fn with_index(table: &Table, wanted: &WantedIndex, job: &str) -> Resu
     let part = format!("indexes/{}", table.indexes.len());
     table.indexes.push(index);
     Ok(Edit { build: Some(id), ..Edit::of(table, part) })
+}
+
+/// The links that refer to `field` by its number; what expressions read is found out when they are compiled.
+fn links_over(table: &Table, field: FieldId) -> Vec<LinkId> {
+    let is_over = |link: &&Link| {
+        let in_payload = matches!(&link.payload, LinkPayload::Fields(fields) if fields.contains(&field));
+        in_payload || link.only_fields.contains(&field)
+    };
+    table.links.iter().filter(is_over).map(|link| link.id).collect()
 }
 
 /// The guard that makes one field unique.

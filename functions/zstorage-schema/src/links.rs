@@ -248,23 +248,6 @@ impl SchemaState {
     }
 }
 
-/// The links that refer to `field` by its number; what expressions read is found out when they are compiled.
-pub(crate) fn over(table: &Table, field: domain::FieldId) -> Vec<LinkId> {
-    let is_over = |link: &&Link| {
-        let in_payload =
-            matches!(&link.payload, domain::LinkPayload::Fields(fields) if fields.contains(&field));
-        in_payload || link.only_fields.contains(&field)
-    };
-    table.links.iter().filter(is_over).map(|link| link.id).collect()
-}
-
-/// What is told of links of which two would be strict at once.
-pub(crate) fn of_second_strict(faults: Faults) -> Problem {
-    let detail = "an enabled strict link of this table is on the same operation already, and a write waits for one queue alone";
-    let told = |fault: Fault| Fault { message: detail.to_owned(), ..fault };
-    faults.0.into_iter().map(told).fold(Problem::new(Kind::Conflict, detail), Problem::with_fault)
-}
-
 fn known(table: &Table, id: LinkId) -> Result<&Link, Problem> {
     table.links.iter().find(|link| link.id == id).ok_or_else(missing)
 }

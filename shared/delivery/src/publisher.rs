@@ -8,7 +8,6 @@ use zstorage::{Begun, IdempotencyKey, Messages, MessagesError, Outbox, Sealer};
 use crate::door::{Door, Doors};
 use crate::error::{told, too_slow};
 use crate::message::in_use;
-use crate::schedule::SCHEDULED;
 use crate::{NewMessage, PublishError, Published, Undelivered};
 
 /// A caller has its answer within 5 s; this is what the steps may use of it, the last of them the keeping of a letter.
@@ -20,6 +19,9 @@ const ANSWER_BY: Duration = Duration::from_millis(4800);
 
 /// An idempotency key is held by the publish of one message this long, seconds.
 const IN_PROGRESS_SECS: u32 = 10;
+
+/// What stands in an idempotency row in place of the engine's id, for a message that is for a later date. No engine gives such an id.
+pub(crate) const SCHEDULED: &str = "scheduled";
 
 /// Publishes messages. Cheap to clone; clones share what they have learnt of the queues.
 #[derive(Clone)]

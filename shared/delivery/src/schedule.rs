@@ -3,11 +3,8 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 use zstorage::StoreError;
 
-use crate::publisher::Errand;
+use crate::publisher::{Errand, SCHEDULED};
 use crate::{PublishError, Published, Publisher};
-
-/// What stands in an idempotency row in place of the engine's id, for a message that is for a later date. No engine gives such an id.
-pub(crate) const SCHEDULED: &str = "scheduled";
 
 impl Publisher {
     /// The date that an errand is for, if it is not to be sent now. What was begun before and came to no end may lie in the outbox
