@@ -3,15 +3,13 @@
 
 use bootstrap::{Aws, Endpoints};
 use delivery::{Courier, CourierParts};
-use domain::{
-    DEFAULT_MAX_FAILURES, Destination, EntryKey, EntryState, MessageId, OutboxEntry, Queue, QueueId,
-    QueueName, QueueState, SqsQueue, WorkerMode,
-};
+use domain::{EntryKey, EntryState, MessageId, OutboxEntry, QueueId, SqsQueue};
 use jiff::Timestamp;
 use queue::{Queues, SqsConfig};
 use zstorage::{Outbox, Records, Sealer};
 
 use crate::engine::Engine;
+use crate::registered::queue_at;
 use crate::store::{ACCOUNT, REGION, Store, client};
 
 pub(crate) struct House {
@@ -98,26 +96,8 @@ fn courier(store: &Store, engine: &Engine, sealer: &Sealer, outbox: Outbox) -> C
 
 async fn register(store: &Store, engine: &Engine) -> QueueId {
     engine.make("ql-events", &[]);
-    let now = store.clock.now();
     let place = SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: "ql-events".into() };
-    let queue = Queue {
-        id: QueueId::new(now, &mut rand::rng()),
-        name: QueueName::parse("events").unwrap(),
-        destination: Destination::Sqs(place),
-        credentials: None,
-        default_handler: None,
-        schema: None,
-        fifo: false,
-        worker: WorkerMode::None,
-        mapping: None,
-        state: QueueState::Ready,
-        max_failures: DEFAULT_MAX_FAILURES,
-        dead_letter_queue: None,
-        owned: false,
-        created_at: now,
-        updated_at: now,
-        version: 1,
-    };
+    let queue = queue_at("events", place, store.clock.now());
     store.catalog.create_queue(&queue).await.unwrap();
     queue.id
 }

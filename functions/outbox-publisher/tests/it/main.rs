@@ -5,5 +5,7 @@
 mod engine;
 mod events;
 mod house;
+#[path = "../../../../shared/domain/tests/doubles/queue.rs"]
+mod registered;
 #[path = "../../../../shared/api/tests/doubles/store.rs"]
 mod store;

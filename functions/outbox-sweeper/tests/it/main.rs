@@ -5,6 +5,8 @@
 mod engine;
 #[path = "../../../outbox-publisher/tests/it/house.rs"]
 mod house;
+#[path = "../../../../shared/domain/tests/doubles/queue.rs"]
+mod registered;
 mod runs;
 #[path = "../../../../shared/api/tests/doubles/store.rs"]
 mod store;

@@ -1,14 +1,13 @@
 use axum::Router;
 use bootstrap::{Aws, Endpoints};
 use delivery::Publisher;
-use domain::{
-    Clock, Credentials, Destination, Queue, QueueId, QueueName, QueueState, Secret, SqsQueue, WorkerMode,
-};
+use domain::{Clock, Credentials, Queue, QueueId, Secret, SqsQueue};
 use publish::PublishState;
 use queue::{Queues, SqsConfig};
 use zstorage::{Messages, Outbox, Sealer};
 
 use crate::engine::Engine;
+use crate::registered::queue_at;
 use crate::store::{ACCOUNT, Answer, REGION, Store, call, client};
 
 /// `publish` with all that it stands on.
@@ -56,29 +55,8 @@ impl House {
 
     /// A queue that is registered, and there.
     pub(crate) async fn queue(&self, name: &str, change: impl FnOnce(&mut Queue)) -> Queue {
-        let now = self.store.clock.now();
-        let mut queue = Queue {
-            id: QueueId::new(now, &mut rand::rng()),
-            name: QueueName::parse(name).unwrap(),
-            destination: Destination::Sqs(SqsQueue {
-                region: REGION.into(),
-                account: ACCOUNT.into(),
-                name: format!("ql-{name}"),
-            }),
-            credentials: None,
-            default_handler: None,
-            schema: None,
-            fifo: false,
-            worker: WorkerMode::None,
-            mapping: None,
-            state: QueueState::Ready,
-            max_failures: 3,
-            dead_letter_queue: None,
-            owned: false,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        };
+        let place = SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: format!("ql-{name}") };
+        let mut queue = queue_at(name, place, self.store.clock.now());
         change(&mut queue);
         self.engine.make(&format!("ql-{name}"), &[]);
         self.store.catalog.create_queue(&queue).await.unwrap();

@@ -6,10 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bootstrap::{Aws, Endpoints};
-use domain::{
-    Clock, Destination, HandlerName, Letter, PackageFiles, PackageName, Queue, QueueId, QueueName,
-    QueueState, SqsQueue, WorkerMode,
-};
+use domain::{Clock, HandlerName, Letter, PackageFiles, PackageName, Queue, SqsQueue, WorkerMode};
 use egress::{FetchPolicy, Fetcher, Mailer};
 use handling::{Door, DoorParts, Handlers, HandlersParts, Handling, HandlingParts};
 use jiff::SignedDuration;
@@ -20,6 +17,7 @@ use sqs_worker::SqsWorker;
 use zstorage::{Catalog, Messages, Sealer};
 
 use crate::double::{Call, Double};
+use crate::registered::queue_at;
 
 /// What handlers do in these tests: what their name says.
 const HANDLERS: &[(&str, &str)] = &[
@@ -127,24 +125,12 @@ impl Bench {
     pub(crate) async fn with_queue(sqs_name: &str, change: impl FnOnce(&mut Queue)) -> Bench {
         let bench = Bench::new().await;
         let fifo = sqs_name.ends_with(".fifo");
-        let now = Clock::system().now();
         let mut queue = Queue {
-            id: QueueId::new(now, &mut rand::rng()),
-            name: QueueName::parse("orders").unwrap(),
-            destination: Destination::Sqs(place(sqs_name)),
-            credentials: None,
-            default_handler: None,
-            schema: None,
             fifo,
             worker: WorkerMode::Attached,
-            mapping: None,
-            state: QueueState::Ready,
-            max_failures: 3,
             dead_letter_queue: Some(place(if fifo { "orders-dead.fifo" } else { "orders-dead" })),
             owned: true,
-            created_at: now,
-            updated_at: now,
-            version: 1,
+            ..queue_at("orders", place(sqs_name), Clock::system().now())
         };
         change(&mut queue);
         bench.catalog.create_queue(&queue).await.unwrap();

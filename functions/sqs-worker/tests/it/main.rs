@@ -4,6 +4,8 @@
 mod bench;
 mod double;
 mod on_boarding;
+#[path = "../../../../shared/domain/tests/doubles/queue.rs"]
+mod registered;
 mod releases;
 
 use std::time::Duration;

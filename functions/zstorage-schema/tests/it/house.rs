@@ -2,14 +2,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use bootstrap::{Aws, Endpoints};
-use domain::{
-    ApiName, Destination, KeyId, Queue, QueueId, QueueName, QueueState, RawFields, SqsQueue, WorkerMode,
-};
+use domain::{ApiName, KeyId, Queue, QueueState, RawFields, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
 use zstorage::{By, DataKeys, OpenTable, Outbox, Records, Sealer};
 use zstorage_schema::SchemaState;
 
 use crate::engine::Engine;
+use crate::registered::queue_at;
 use crate::store::{ACCOUNT, Answer, REGION, Store, call, client};
 
 /// The queue of the jobs.
@@ -120,28 +119,10 @@ impl House {
     }
 
     async fn registered(&self, name: &str, fifo: bool, state: QueueState) -> String {
-        let now = self.store.clock.now();
         let suffix = if fifo { ".fifo" } else { "" };
         let place =
             SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: format!("ql-{name}{suffix}") };
-        let queue = Queue {
-            id: QueueId::new(now, &mut rand::rng()),
-            name: QueueName::parse(name).unwrap(),
-            destination: Destination::Sqs(place),
-            credentials: None,
-            default_handler: None,
-            schema: None,
-            fifo,
-            worker: WorkerMode::None,
-            mapping: None,
-            state,
-            max_failures: 3,
-            dead_letter_queue: None,
-            owned: false,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        };
+        let queue = Queue { fifo, state, ..queue_at(name, place, self.store.clock.now()) };
         self.store.catalog.create_queue(&queue).await.unwrap();
         queue.id.to_string()
     }

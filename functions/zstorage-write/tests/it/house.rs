@@ -1,12 +1,13 @@
 use axum::Router;
 use bootstrap::{Aws, Endpoints};
 use delivery::{CourierParts, Writer};
-use domain::{Destination, Queue, QueueId, QueueName, QueueState, SqsQueue, WorkerMode};
+use domain::{QueueId, SqsQueue};
 use queue::{Queues, SqsConfig};
 use zstorage::Records;
 use zstorage_write::WriteState;
 
 use crate::engine::Engine;
+use crate::registered::queue_at;
 use crate::store::{ACCOUNT, Answer, REGION, call};
 use crate::tables::Tables;
 
@@ -45,31 +46,11 @@ impl House {
 
     /// A queue that is registered, and there as `ql-NAME`.
     pub(crate) async fn queue(&self, name: &str) -> QueueId {
-        let now = self.tables.store.clock.now();
-        let id = QueueId::new(now, &mut rand::rng());
-        let destination =
-            SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: format!("ql-{name}") };
-        let queue = Queue {
-            id,
-            name: QueueName::parse(name).unwrap(),
-            destination: Destination::Sqs(destination),
-            credentials: None,
-            default_handler: None,
-            schema: None,
-            fifo: false,
-            worker: WorkerMode::None,
-            mapping: None,
-            state: QueueState::Ready,
-            max_failures: 3,
-            dead_letter_queue: None,
-            owned: false,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        };
+        let place = SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: format!("ql-{name}") };
+        let queue = queue_at(name, place, self.tables.store.clock.now());
         self.engine.make(&format!("ql-{name}"), &[]);
         self.tables.store.catalog.create_queue(&queue).await.unwrap();
-        id
+        queue.id
     }
 
     pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {

@@ -12,9 +12,9 @@ use aws_sdk_dynamodb::config::{
 use aws_sdk_dynamodb::error::BoxError;
 use delivery::{Courier, CourierParts, Publisher, Swept, Writer};
 use domain::{
-    ApiName, Clock, Destination, EntryKey, EntryState, Field, FieldId, FieldKind, KeyId, Link, LinkId,
-    LinkMode, LinkPayload, Operations, OutboxEntry, Queue, QueueId, QueueName, QueueState, RawFields,
-    RecordId, SqsQueue, Table, TablePrefix, TableSchema, TableState, TextRules, WorkerMode,
+    ApiName, Clock, EntryKey, EntryState, Field, FieldId, FieldKind, KeyId, Link, LinkId, LinkMode,
+    LinkPayload, Operations, OutboxEntry, Queue, RawFields, RecordId, SqsQueue, Table, TablePrefix,
+    TableSchema, TableState, TextRules,
 };
 use jiff::Timestamp;
 use queue::{Queues, SqsConfig};
@@ -25,6 +25,7 @@ use zstorage::{
 };
 
 use crate::engine::Engine;
+use crate::registered::queue_at;
 
 /// More than any test needs.
 pub(crate) const LONG: Duration = Duration::from_secs(25);
@@ -198,28 +199,10 @@ impl House {
 
     /// A queue that is registered, and there. FIFO where its name ends so.
     pub(crate) async fn queue(&self, name: &str) -> Queue {
-        let now = self.hands.clock().now();
         let fifo = name.ends_with("-fifo");
         let place =
             SqsQueue { region: "us-east-1".into(), account: "000000000000".into(), name: name.into() };
-        let queue = Queue {
-            id: QueueId::new(now, &mut rand::rng()),
-            name: QueueName::parse(name).unwrap(),
-            destination: Destination::Sqs(place),
-            credentials: None,
-            default_handler: None,
-            schema: None,
-            fifo,
-            worker: WorkerMode::None,
-            mapping: None,
-            state: QueueState::Ready,
-            max_failures: 3,
-            dead_letter_queue: None,
-            owned: false,
-            created_at: now,
-            updated_at: now,
-            version: 1,
-        };
+        let queue = Queue { fifo, ..queue_at(name, place, self.hands.clock().now()) };
         self.engine.make(name, &[]);
         self.catalog.create_queue(&queue).await.unwrap();
         queue

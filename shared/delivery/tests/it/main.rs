@@ -7,6 +7,8 @@ mod cost;
 mod engine;
 mod house;
 mod order;
+#[path = "../../../domain/tests/doubles/queue.rs"]
+mod registered;
 mod ring;
 mod schedule;
 mod strict;

@@ -1,5 +1,6 @@
 //! What the tests of Kafka and of RabbitMQ have in common: the same bad hours for both.
 
+pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod storm;
 

@@ -1,10 +1,6 @@
 //! The broker that `tests/engines/with-kafka` started, and what a test does to it.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::Once;
 use std::time::Duration;
 
 use aws_credential_types::Credentials as AwsCredentials;
@@ -16,19 +12,17 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
+use crate::brokers::process::{Process, alone, say_skipped, shared};
 use crate::brokers::{own_name, until};
-
-/// Who stops the broker, or freezes it, has it alone.
-static IN_USE: RwLock<()> = RwLock::const_new(());
 
 pub(crate) struct Kafka {
     pub(crate) plain: String,
     pub(crate) sasl: String,
     /// Where the broker listens, and where it says that it does.
     pub(crate) behind: (u16, u16),
-    folder: PathBuf,
+    pub(crate) process: Process,
 }
 
 /// A record as it lies on a topic.
@@ -43,23 +37,20 @@ pub(crate) struct Record {
 
 /// The broker, for a test that leaves it as it is. `None`, and a loud word, where there is none.
 pub(crate) async fn kafka() -> Option<(Kafka, RwLockReadGuard<'static, ()>)> {
-    Some((Kafka::find()?, IN_USE.read().await))
+    shared(Kafka::find).await
 }
 
 /// The broker, for a test that stops it.
 pub(crate) async fn kafka_alone() -> Option<(Kafka, RwLockWriteGuard<'static, ()>)> {
-    Some((Kafka::find()?, IN_USE.write().await))
+    alone(Kafka::find).await
 }
 
 impl Kafka {
     #[allow(clippy::disallowed_methods, reason = "the engine's place is told to the test alone")]
     fn find() -> Option<Kafka> {
-        static SAID: Once = Once::new();
         let var = |name: &str| std::env::var(name).ok();
         let Some(plain) = var("QUEUELINK_KAFKA") else {
-            // Past the harness, which would keep it to itself.
-            let said = "\n!!! SKIPPED: no Kafka here; run by tests/engines/with-kafka\n";
-            SAID.call_once(|| std::io::stderr().write_all(said.as_bytes()).unwrap());
+            say_skipped("Kafka", "with-kafka");
             return None;
         };
         let behind = var("QUEUELINK_KAFKA_BEHIND").unwrap();
@@ -68,7 +59,7 @@ impl Kafka {
             plain,
             sasl: var("QUEUELINK_KAFKA_SASL").unwrap(),
             behind: (at.parse().unwrap(), says.parse().unwrap()),
-            folder: var("QUEUELINK_KAFKA_FOLDER").unwrap().into(),
+            process: Process { folder: var("QUEUELINK_KAFKA_FOLDER").unwrap().into() },
         })
     }
 
@@ -106,37 +97,9 @@ impl Kafka {
         config
     }
 
-    fn pid(&self) -> String {
-        std::fs::read_to_string(self.folder.join("pid")).unwrap().trim().to_owned()
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.pid()]).status().unwrap().success(), "{name}");
-    }
-
-    pub(crate) fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    pub(crate) fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    /// Ends it without a word of good-bye.
-    pub(crate) async fn kill(&self) {
-        let pid = self.pid();
-        self.signal("-KILL");
-        until("the broker is gone", || {
-            !Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status().unwrap().success()
-        })
-        .await;
-    }
-
     /// Starts it again, and waits until it has a topic's leader.
     pub(crate) async fn start(&self, topic: &str) {
-        let mut broker = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
-        // Else it would seem to live on once it is killed.
-        std::thread::spawn(move || broker.wait());
+        self.process.start();
         let client: BaseConsumer = self.client().create().unwrap();
         until("the broker leads the topic", || {
             let metadata = client.fetch_metadata(Some(topic), Duration::from_millis(500));

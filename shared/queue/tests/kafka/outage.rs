@@ -30,7 +30,7 @@ async fn a_broker_that_dies_in_mid_publish_and_comes_back_loses_nothing_accepted
     let (producers, place) = (producers(), kafka.place(&topic));
     let storm = storm(16, &producers, &place);
     storm.accepted(200).await;
-    kafka.kill().await;
+    kafka.process.kill().await;
     // Beside this one others of the storm may still have been written; beside the next one none.
     let just_gone = producers.send(&place, &message("just gone")).await;
     let begun = Instant::now();
@@ -53,13 +53,13 @@ async fn a_frozen_broker_may_have_taken_what_it_was_sent_and_works_again_once_th
     let topic = kafka.topic(1, &[]).await;
     let (producers, place) = (producers(), kafka.place(&topic));
     producers.send(&place, &message("before")).await.unwrap();
-    kafka.freeze();
+    kafka.process.freeze().await;
     let begun = Instant::now();
     let first = producers.send(&place, &message("into the ice")).await;
     let answered = begun.elapsed();
     let storm = storm(4, &producers, &place);
     let second = producers.send(&place, &message("onto the ice")).await;
-    kafka.thaw();
+    kafka.process.thaw();
     assert_eq!(kind(&first), "unanswered", "{first:?}");
     assert!(answered < ANSWERED_WITHIN, "{answered:?}");
     storm.accepted(50).await;

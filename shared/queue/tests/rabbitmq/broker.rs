@@ -1,10 +1,7 @@
 //! The broker that `tests/engines/with-rabbitmq` started, and what a test does to it.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use domain::{Credentials, Secret};
@@ -13,16 +10,14 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 use queue::rabbitmq::RabbitPlace;
 use tokio::net::TcpStream;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-use crate::brokers::{own_name, until};
-
-/// Who stops the broker, or freezes it, has it alone.
-static IN_USE: RwLock<()> = RwLock::const_new(());
+use crate::brokers::own_name;
+use crate::brokers::process::{Process, alone, say_skipped, shared};
 
 pub(crate) struct Rabbit {
     pub(crate) port: u16,
-    folder: PathBuf,
+    pub(crate) process: Process,
 }
 
 /// A message as it lies on a queue.
@@ -36,26 +31,24 @@ pub(crate) struct Lying {
 
 /// The broker, for a test that leaves it as it is. `None`, and a loud word, where there is none.
 pub(crate) async fn rabbit() -> Option<(Rabbit, RwLockReadGuard<'static, ()>)> {
-    Some((Rabbit::find()?, IN_USE.read().await))
+    shared(Rabbit::find).await
 }
 
 /// The broker, for a test that stops it.
 pub(crate) async fn rabbit_alone() -> Option<(Rabbit, RwLockWriteGuard<'static, ()>)> {
-    Some((Rabbit::find()?, IN_USE.write().await))
+    alone(Rabbit::find).await
 }
 
 impl Rabbit {
     #[allow(clippy::disallowed_methods, reason = "the engine's place is told to the test alone")]
     fn find() -> Option<Rabbit> {
-        static SAID: Once = Once::new();
         let Ok(address) = std::env::var("QUEUELINK_RABBITMQ") else {
-            // Past the harness, which would keep it to itself.
-            let said = "\n!!! SKIPPED: no RabbitMQ here; run by tests/engines/with-rabbitmq\n";
-            SAID.call_once(|| std::io::stderr().write_all(said.as_bytes()).unwrap());
+            say_skipped("RabbitMQ", "with-rabbitmq");
             return None;
         };
         let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
-        Some(Rabbit { port, folder: std::env::var("QUEUELINK_RABBITMQ_FOLDER").unwrap().into() })
+        let folder = std::env::var("QUEUELINK_RABBITMQ_FOLDER").unwrap().into();
+        Some(Rabbit { port, process: Process { folder } })
     }
 
     pub(crate) fn place(&self, queue: &str) -> RabbitPlace {
@@ -113,49 +106,18 @@ impl Rabbit {
     }
 
     pub(crate) fn ctl(&self, arguments: &[&str]) {
-        let done = Command::new(self.folder.join("ctl")).args(arguments).status().unwrap();
+        let done = Command::new(self.process.folder.join("ctl")).args(arguments).status().unwrap();
         assert!(done.success(), "{arguments:?}");
-    }
-
-    fn pid(&self) -> String {
-        std::fs::read_to_string(self.folder.join("pid")).unwrap().trim().to_owned()
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.pid()]).status().unwrap().success(), "{name}");
-    }
-
-    pub(crate) fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    pub(crate) fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    /// Ends it without a word of good-bye.
-    pub(crate) async fn kill(&self) {
-        self.end("-KILL").await;
     }
 
     /// Ends it as an operator would.
     pub(crate) async fn stop(&self) {
-        self.end("-TERM").await;
-    }
-
-    async fn end(&self, signal: &str) {
-        let pid = self.pid();
-        self.signal(signal);
-        let lives =
-            || Command::new("kill").args(["-0", &pid]).stderr(Stdio::null()).status().unwrap().success();
-        until("the broker is gone", || !lives()).await;
+        self.process.end("-TERM").await;
     }
 
     /// Starts it again, and waits until it has its queues.
     pub(crate) async fn start(&self) {
-        let mut broker = Command::new(self.folder.join("start")).stdin(Stdio::null()).spawn().unwrap();
-        // Else it would seem to live on once it is killed.
-        std::thread::spawn(move || broker.wait());
+        self.process.start();
         let end = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
             assert!(Instant::now() < end, "the broker does not start again");

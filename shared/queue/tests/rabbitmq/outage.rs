@@ -32,7 +32,7 @@ async fn a_broker_that_dies_in_mid_publish_and_comes_back_loses_nothing_accepted
     let (connections, place) = (RabbitConnections::new(), rabbit.place(&queue));
     let storm = storm(16, &connections, &place);
     storm.accepted(200).await;
-    rabbit.kill().await;
+    rabbit.process.kill().await;
     let begun = Instant::now();
     let away = connections.send(&place, &message("while away")).await;
     let answered = begun.elapsed();
@@ -52,13 +52,13 @@ async fn a_frozen_broker_may_have_taken_what_it_was_sent_and_works_again_once_th
     let queue = rabbit.queue("quorum", &[]).await;
     let (connections, place) = (RabbitConnections::new(), rabbit.place(&queue));
     connections.send(&place, &message("before")).await.unwrap();
-    rabbit.freeze();
+    rabbit.process.freeze().await;
     let begun = Instant::now();
     let first = connections.send(&place, &message("into the ice")).await;
     let answered = begun.elapsed();
     let storm = storm(4, &connections, &place);
     let second = connections.send(&place, &message("onto the ice")).await;
-    rabbit.thaw();
+    rabbit.process.thaw();
     assert_eq!(kind(&first), "unanswered", "{first:?}");
     assert!(answered < ANSWERED_WITHIN, "{answered:?}");
     assert_eq!(kind(&second), "unreachable", "{second:?}");

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
-use domain::{
-    Clock, Destination, KeyId, MessageId, Queue, QueueId, QueueName, QueueState, SqsQueue, WorkerMode,
-};
+use domain::{Clock, KeyId, MessageId, Queue, QueueId, SqsQueue, WorkerMode};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use zstorage::{Catalog, Messages, Outbox, TableNames, create_tables};
+
+use crate::registered::queue_at;
 
 /// What the tables of a house are called.
 pub(crate) const NAMES: TableNames<'static> =
@@ -114,22 +114,5 @@ pub(crate) fn message_id() -> MessageId {
 /// A queue over an SQS queue of the same name, with its worker attached.
 pub(crate) fn queue(name: &str) -> Queue {
     let place = SqsQueue { region: "us-east-1".into(), account: "000000000000".into(), name: name.into() };
-    Queue {
-        id: queue_id(),
-        name: QueueName::parse(name).unwrap(),
-        destination: Destination::Sqs(place),
-        credentials: None,
-        default_handler: None,
-        schema: None,
-        fifo: false,
-        worker: WorkerMode::Attached,
-        mapping: None,
-        state: QueueState::Ready,
-        max_failures: 3,
-        dead_letter_queue: None,
-        owned: true,
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        version: 1,
-    }
+    Queue { worker: WorkerMode::Attached, owned: true, ..queue_at(name, place, Timestamp::UNIX_EPOCH) }
 }

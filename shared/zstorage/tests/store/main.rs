@@ -26,6 +26,8 @@ mod records_motion;
 mod records_trouble;
 mod records_unique;
 mod records_write;
+#[path = "../../../domain/tests/doubles/queue.rs"]
+mod registered;
 mod rows;
 mod seal;
 mod strict;
