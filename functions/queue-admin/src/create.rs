@@ -57,8 +57,9 @@ impl AdminState {
             return Err(CatalogError::Taken { field: "name" }.into());
         }
         if wanted.owned {
-            let Destination::Sqs(place) = &wanted.destination;
-            self.refuse_found(place).await?;
+            if let Destination::Sqs(place) = &wanted.destination {
+                self.refuse_found(place).await?;
+            }
             if let Some(dead) = self.settings.own_dead_place(wanted.name.as_str(), wanted.fifo) {
                 self.refuse_found(&dead).await?;
             }

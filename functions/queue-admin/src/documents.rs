@@ -9,13 +9,10 @@ use crate::Settings;
 /// A queue as callers see it: everything but its secrets.
 pub(crate) fn of_queue(queue: &Queue, settings: &Settings) -> Value {
     let endpoint = settings.sqs_endpoint.as_deref();
-    let Destination::Sqs(sqs) = &queue.destination;
-    json!({
+    let mut document = json!({
         "id": queue.id.to_string(),
         "name": queue.name.as_str(),
-        "type": "sqs",
-        "url": sqs.url(endpoint),
-        "region": sqs.region,
+        "type": queue.engine().as_str(),
         "credentials": { "set": queue.credentials.is_some() },
         "fifo": queue.fifo,
         "default-handler": queue.default_handler.as_ref().map(|handler| handler.as_str()),
@@ -27,7 +24,12 @@ pub(crate) fn of_queue(queue: &Queue, settings: &Settings) -> Value {
         "dead-letter-queue": queue.dead_letter_queue.as_ref().map(|dead| dead.url(endpoint)),
         "created-at": queue.created_at.to_string(),
         "updated-at": queue.updated_at.to_string(),
-    })
+    });
+    if let (Destination::Sqs(sqs), Value::Object(members)) = (&queue.destination, &mut document) {
+        members.insert("url".to_owned(), json!(sqs.url(endpoint)));
+        members.insert("region".to_owned(), json!(sqs.region));
+    }
+    document
 }
 
 pub(crate) fn mapping(state: MappingState) -> &'static str {

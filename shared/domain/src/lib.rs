@@ -8,6 +8,7 @@ mod backoff;
 mod causes;
 mod clock;
 mod decimal;
+mod destination;
 pub mod expression;
 mod fault;
 mod filter;
@@ -37,6 +38,10 @@ pub use backoff::Backoff;
 pub use causes::causes;
 pub use clock::Clock;
 pub use decimal::{Decimal, DecimalError, MAX_DECIMAL_DIGITS};
+pub use destination::{
+    Destination, Engine, KafkaCluster, KafkaLogin, KafkaTopic, RabbitMqBroker, RabbitMqQueue, ScramHash,
+    SqsQueue,
+};
 pub use expression::{
     EvaluationError, Expression, ExpressionFault, MAX_EXPRESSION_BYTES, MAX_EXPRESSION_DEPTH, ResultKind,
     Scene,
@@ -62,8 +67,8 @@ pub use payload::{
     MAX_BODY_BYTES, MAX_BODY_DEPTH, MAX_DEPTH, Payload, check_body, check_json, handler_field,
 };
 pub use queue::{
-    BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, Destination, MAX_FAILURES_LIMIT, MappingState, Queue,
-    QueueState, Sealed, SqsQueue, WorkerMode,
+    BATCH_SIZE, Credentials, DEFAULT_MAX_FAILURES, MAX_FAILURES_LIMIT, MappingState, Queue, QueueState,
+    Sealed, WorkerMode,
 };
 pub use record::{RawFields, Record, RecordId, RecordIdError, Value, Values};
 pub use schema::{MAX_PATTERN_BYTES, MAX_SCHEMA_BYTES, PayloadSchema};

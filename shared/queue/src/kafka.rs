@@ -12,5 +12,5 @@ mod producer;
 mod progress;
 mod settings;
 
-pub use place::{KafkaPlace, KafkaSecurity, ScramHash};
+pub use place::{KafkaPlace, KafkaSecurity};
 pub use producer::KafkaProducers;

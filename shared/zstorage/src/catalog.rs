@@ -1,3 +1,4 @@
+mod destination_text;
 mod key_item;
 mod keys;
 mod package_files;

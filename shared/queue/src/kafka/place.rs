@@ -1,6 +1,6 @@
 use std::fmt;
 
-use domain::Credentials;
+use domain::{Credentials, ScramHash};
 
 use crate::SendError;
 
@@ -46,15 +46,6 @@ pub enum KafkaSecurity {
         /// Of the cluster, such as `eu-west-1`.
         region: String,
     },
-}
-
-/// The hash by which SCRAM proves a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ScramHash {
-    /// SHA-256.
-    Sha256,
-    /// SHA-512: the one that MSK speaks.
-    Sha512,
 }
 
 impl fmt::Debug for KafkaSecurity {

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::config::SharedCredentialsProvider;
+use domain::ScramHash;
 use moka::future::Cache;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::judge::{judge, not_taken};
 use super::progress::{Progress, Told, Wire};
 use super::settings::settings;
-use super::{KafkaPlace, KafkaSecurity, ScramHash};
+use super::{KafkaPlace, KafkaSecurity};
 use crate::broker::{BrokerAccepted, KEPT, KEPT_IDLE, LONGEST, send_each};
 use crate::clients::fingerprint;
 use crate::{Outgoing, SendError};

@@ -1,8 +1,8 @@
-use domain::Credentials;
+use domain::{Credentials, ScramHash};
 use rdkafka::ClientConfig;
 
 use super::progress::TOLD_EVERY_MS;
-use super::{KafkaPlace, KafkaSecurity, ScramHash};
+use super::{KafkaPlace, KafkaSecurity};
 
 /// What holds for every cluster. librdkafka looks once a second for records whose time is over, so one is reported at the latest
 /// 3.9 s after it was handed over; what is known of it then takes two moments of the statistics more. 4.5 s hold for all.

@@ -69,7 +69,7 @@ async fn scram_opens_a_cluster_too() {
         bootstrap: kafka.sasl.clone(),
         security: KafkaSecurity::SaslScram {
             credentials: user("bob", password),
-            hash: queue::kafka::ScramHash::Sha256,
+            hash: domain::ScramHash::Sha256,
             tls: false,
         },
         ..kafka.place(&topic)

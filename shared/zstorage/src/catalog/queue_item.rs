@@ -1,5 +1,6 @@
-use domain::{Destination, HandlerName, Queue, QueueId, QueueName, QueueState, Sealed, SqsQueue, WorkerMode};
+use domain::{Engine, HandlerName, Queue, QueueId, QueueName, QueueState, Sealed, SqsQueue, WorkerMode};
 
+use super::destination_text;
 use crate::StoreError;
 use crate::item::{Item, Reader, Writer, bytes, number, text};
 
@@ -15,12 +16,11 @@ pub(super) fn fold(name: &str) -> String {
 }
 
 pub(super) fn write(queue: &Queue) -> Item {
-    let Destination::Sqs(place) = &queue.destination;
     Writer::new(PK, &queue.id.to_string())
         .set("name", text(&queue.name))
         .set(FOLDED_NAME, text(fold(queue.name.as_str())))
-        .set("engine", text("sqs"))
-        .set("place", text(place.arn()))
+        .set("engine", text(queue.engine().as_str()))
+        .set("place", text(destination_text::write(&queue.destination)))
         .set_some("credentials", queue.credentials.as_ref().map(|sealed| bytes(&sealed.0)))
         .set_some("default-handler", queue.default_handler.as_ref().map(text))
         .set_some("schema", queue.schema.as_ref().map(text))
@@ -43,12 +43,13 @@ pub(super) fn read(item: &Item) -> Result<Queue, StoreError> {
         let arn = reader.text_or_none(name)?;
         arn.map(|arn| SqsQueue::from_arn(arn).ok_or_else(|| reader.fault(name, "is not an ARN"))).transpose()
     };
-    let absent = |name: &str| reader.fault(name, "is absent");
     let unknown = |name: &str| reader.fault(name, "is a word we do not know");
-    let destination = match reader.text("engine")? {
-        "sqs" => Destination::Sqs(place("place")?.ok_or_else(|| absent("place"))?),
-        _ => return Err(unknown("engine")),
-    };
+    let engine = reader.text("engine")?;
+    if Engine::ALL.iter().all(|known| known.as_str() != engine) {
+        return Err(unknown("engine"));
+    }
+    let destination = destination_text::read(engine, reader.text("place")?)
+        .ok_or_else(|| reader.fault("place", "is not of its engine's form"))?;
     let schema = reader.text_or_none("schema")?.map(serde_json::from_str).transpose();
     let handler = reader.text_or_none("default-handler")?.map(HandlerName::parse).transpose();
     Ok(Queue {
@@ -105,6 +106,9 @@ fn state(word: &str) -> Option<QueueState> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use domain::{
+        Destination, KafkaCluster, KafkaLogin, KafkaTopic, RabbitMqBroker, RabbitMqQueue, ScramHash,
+    };
     use jiff::Timestamp;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -114,6 +118,29 @@ mod tests {
     fn places() -> impl Strategy<Value = SqsQueue> {
         ("[a-z]{2}-[a-z]{4,9}-[1-9]", "[0-9]{12}", "[A-Za-z0-9_-]{1,75}(\\.fifo)?")
             .prop_map(|(region, account, name)| SqsQueue { region, account, name })
+    }
+
+    fn logins() -> impl Strategy<Value = KafkaLogin> {
+        let hash = prop_oneof![Just(ScramHash::Sha256), Just(ScramHash::Sha512)];
+        prop_oneof![
+            any::<bool>().prop_map(|tls| KafkaLogin::Nobody { tls }),
+            any::<bool>().prop_map(|tls| KafkaLogin::Plain { tls }),
+            (hash, any::<bool>()).prop_map(|(hash, tls)| KafkaLogin::Scram { hash, tls }),
+            "[a-z]{2}-[a-z]{4,9}-[1-9]".prop_map(|region| KafkaLogin::MskIam { region }),
+        ]
+    }
+
+    fn destinations() -> impl Strategy<Value = Destination> {
+        let cluster =
+            ("\\PC{1,40}", logins()).prop_map(|(bootstrap, login)| KafkaCluster { bootstrap, login });
+        let kafka = (proptest::option::of(cluster), proptest::option::of(0..i32::MAX));
+        let broker = ("\\PC{1,40}", any::<u16>(), any::<bool>(), "\\PC{0,20}")
+            .prop_map(|(host, port, tls, vhost)| RabbitMqBroker { host, port, tls, vhost });
+        prop_oneof![
+            places().prop_map(Destination::Sqs),
+            kafka.prop_map(|(cluster, partition)| Destination::Kafka(KafkaTopic { cluster, partition })),
+            proptest::option::of(broker).prop_map(|broker| Destination::RabbitMq(RabbitMqQueue { broker })),
+        ]
     }
 
     fn times() -> impl Strategy<Value = Timestamp> {
@@ -128,7 +155,7 @@ mod tests {
 
     prop_compose! {
         fn queues()(
-            random in any::<u64>(), name in "[A-Za-z0-9_-]{1,80}", place in places(), dead in proptest::option::of(places()),
+            random in any::<u64>(), name in "[A-Za-z0-9_-]{1,80}", destination in destinations(), dead in proptest::option::of(places()),
             credentials in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
             handler in proptest::option::of("[a-z0-9_-]{1,64}(/[a-z]{1,64})?"), schema in proptest::option::of(schemas()),
             fifo in any::<bool>(), attached in any::<bool>(), owned in any::<bool>(), state in 0..3_usize,
@@ -139,7 +166,7 @@ mod tests {
             Queue {
                 id: QueueId::new(Timestamp::UNIX_EPOCH, &mut random),
                 name: QueueName::parse(&name).unwrap(),
-                destination: Destination::Sqs(place),
+                destination,
                 credentials: credentials.map(Sealed),
                 default_handler: handler.map(|name| HandlerName::parse(&name).unwrap()),
                 schema,
