@@ -20,6 +20,8 @@ fn binary(name: &str) -> PathBuf {
             "publish" => env!("CARGO_BIN_EXE_it-publish"),
             "queue-admin" => env!("CARGO_BIN_EXE_it-queue-admin"),
             "sqs-worker" => env!("CARGO_BIN_EXE_it-sqs-worker"),
+            "msk-worker" => env!("CARGO_BIN_EXE_it-msk-worker"),
+            "mq-worker" => env!("CARGO_BIN_EXE_it-mq-worker"),
             "job-worker" => env!("CARGO_BIN_EXE_it-job-worker"),
             "outbox-publisher" => env!("CARGO_BIN_EXE_it-outbox-publisher"),
             "outbox-sweeper" => env!("CARGO_BIN_EXE_it-outbox-sweeper"),
@@ -162,6 +164,56 @@ async fn sqs_worker_names_the_failed_messages_and_no_other() {
     house.stop().await;
 }
 
+/// Two of ten fail, which go to the retry queue, so that the batch is done; a record that no queue can be found for stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_of_brokers_answer_the_events_of_their_mappings() {
+    let house = TestHouse::start().await;
+    let register = async |queue: Value| {
+        let answer = house.post("queue", &queue).await;
+        assert_eq!(answer.status, 201, "{queue}: {}", answer.body);
+    };
+    register(json!({"name": "orders", "type": "kafka", "url": "127.0.0.1:1"})).await;
+    let user = json!({"username": "queuelink", "password": "secret", "tls": false});
+    let mut rabbits = json!({"name": "rabbits", "type": "rabbitmq", "url": "amqp://127.0.0.1:1"});
+    rabbits.as_object_mut().unwrap().extend(user.as_object().unwrap().clone());
+    register(rabbits).await;
+    let handlers = tempfile::tempdir().unwrap();
+    for (name, does) in [("ack", "context.runtime.AckMessage()"), ("throw", "error('boom')")] {
+        let source = format!("return function(context) {does} end");
+        std::fs::write(handlers.path().join(format!("{name}.luau")), source).unwrap();
+    }
+    let calls = Calls::default();
+    let mut environment = environment(&house, &calls).await;
+    environment.retain(|(name, _)| *name != "HANDLERS_DIR");
+    environment.push(("HANDLERS_DIR", handlers.path().display().to_string()));
+    environment.push(("REPORT_BATCH_ITEM_FAILURES", "true".to_owned()));
+    let mut kafka = Function::start("msk-worker", &binary("msk-worker"), &environment).await;
+    let mut rabbitmq = Function::start("mq-worker", &binary("mq-worker"), &environment).await;
+    let put_off = || calls.take().iter().filter(|call| *call == "AmazonSQS.SendMessage").count();
+
+    let two_fail = event("kafka-two-of-ten-fail", &[]);
+    assert_eq!(kafka.invoke(two_fail.clone()).await.unwrap(), json!({"batchItemFailures": []}));
+    assert_eq!(put_off(), 2);
+    let unknown = two_fail.to_string().replace("\"orders", "\"nowhere");
+    let stay = kafka.invoke(serde_json::from_str(&unknown).unwrap()).await.unwrap();
+    let first = json!({"itemIdentifier": {"partition": "nowhere-0", "offset": 100}});
+    assert_eq!(
+        (stay["batchItemFailures"].as_array().unwrap().len(), &stay["batchItemFailures"][0]),
+        (10, &first)
+    );
+    assert_eq!(put_off(), 0);
+
+    let two_fail = event("rabbitmq-two-of-ten-fail", &[]).to_string();
+    let of_queue =
+        |name: &str| serde_json::from_str(&two_fail.replace("\"orders::", &format!("\"{name}::"))).unwrap();
+    rabbitmq.invoke(of_queue("rabbits")).await.unwrap();
+    assert_eq!(put_off(), 2);
+    rabbitmq.invoke(of_queue("nowhere")).await.unwrap_err();
+    assert_eq!(put_off(), 0);
+    drop((kafka, rabbitmq));
+    house.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_and_records_answer_the_events_of_an_http_api_and_jobs_those_of_a_queue() {
     let house = TestHouse::start().await;
@@ -277,12 +329,15 @@ fn a_function_that_cannot_start_says_why_in_one_plain_sentence() {
         for part in said {
             assert!(told.contains(part), "{name} does not say {part}: {told}");
         }
+        assert!(!told.contains("top-secret"), "{name} tells a secret: {told}");
     };
     let missing = "the environment is not complete: ";
     let half = [("AWS_REGION", "eu-west-1")];
     check("publish", &half, &[missing, "ACCOUNT_ID", "CATALOG_TABLE", "OUTBOX_TABLE", "KMS_KEY_ID"]);
     check("queue-admin", &half, &[missing, "OUTBOX_TABLE", "WORKER_FUNCTION", "STACK_NAME", "KMS_KEY_ID"]);
     check("sqs-worker", &half, &[missing, "CATALOG_TABLE", "MESSAGES_TABLE", "HANDLERS_DIR"]);
+    check("msk-worker", &half, &[missing, "CATALOG_TABLE", "HANDLERS_DIR", "RECORDS_TABLE", "RETRY_QUEUE"]);
+    check("mq-worker", &half, &[missing, "CATALOG_TABLE", "HANDLERS_DIR", "RECORDS_TABLE", "RETRY_QUEUE"]);
     check("zstorage-schema", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "JOBS_QUEUE", "KMS_KEY_ID"]);
     check("zstorage-write", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"]);
     check("zstorage-read", &half, &[missing, "CATALOG_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"]);
@@ -293,6 +348,8 @@ fn a_function_that_cannot_start_says_why_in_one_plain_sentence() {
         &[missing, "CATALOG_TABLE", "OUTBOX_TABLE", "RECORDS_TABLE", "KMS_KEY_ID"],
     );
     check("outbox-sweeper", &half, &[missing, "OUTBOX_TABLE", "RECORDS_TABLE", "STACK_NAME", "KMS_KEY_ID"]);
+    let brokers = [("KAFKA_LOGIN", "me"), ("RABBITMQ_URL", "amqps://queuelink:top-secret@")];
+    check("publish", &brokers, &[missing, "KAFKA_LOGIN must be", "RABBITMQ_URL is wrong"]);
     check("publish", &[("LOG_LEVEL", "loud")], &["LOG_LEVEL is wrong: say error, warn"]);
     let whole = [
         ("AWS_REGION", "eu-west-1"),

@@ -177,7 +177,7 @@ fn reads_the_environment(path: &str, source: &str) -> bool {
     let words = ["env::var", "env::set_var", "env::remove_var", "env::{var", "option_env!"];
     // To a build script cargo speaks by it; nothing of that runs in a function.
     let builds = path.ends_with("/build.rs");
-    let tests = path.starts_with("tests/") || path.contains("/tests/");
+    let tests = path.starts_with("tests/") || path.contains("/tests/") || path.contains("/benches/");
     let exempt = path.starts_with("shared/bootstrap/") || tests || builds;
     !exempt && words.iter().any(|word| tree::shipped(source).contains(word))
 }

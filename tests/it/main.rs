@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bootstraps;
+mod brokers;
 mod keys;
 mod layering;
 mod ledger;

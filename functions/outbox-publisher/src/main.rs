@@ -15,7 +15,7 @@ fn main() -> ExitCode {
 async fn listen() -> Result<(), Error> {
     let environment = Environment::from_process();
     init_tracing(&environment)?;
-    let publisher = &outbox_publisher::start(&environment)?;
+    let publisher = &outbox_publisher::start(&environment).await?;
     let handle =
         async |call: LambdaEvent<Value>| publisher.handle_until(call.payload, call.context.deadline()).await;
     lambda_runtime::run(service_fn(handle)).await

@@ -1,7 +1,7 @@
 use bootstrap::{Aws, Environment, Metrics, StartError};
 use delivery::{Courier, CourierParts};
 use domain::Clock;
-use queue::{Queues, SqsConfig};
+use queue::{BrokersConfig, Engines, Queues, SqsConfig};
 use zstorage::{Catalog, Outbox, Records, Sealer};
 
 use crate::{NAMESPACE, OutboxSweeper};
@@ -17,6 +17,7 @@ pub fn start(environment: &Environment) -> Result<OutboxSweeper, StartError> {
     let records = reader.required("RECORDS_TABLE");
     let stack = reader.required("STACK_NAME");
     let sealing = reader.sealing();
+    let brokers = reader.brokers(BrokersConfig::new);
     reader.finish()?;
     let clock = Clock::system();
     let sealer = aws.sealer(sealing, Sealer::kms, Sealer::from_key_file)?;
@@ -26,7 +27,8 @@ pub fn start(environment: &Environment) -> Result<OutboxSweeper, StartError> {
         records: Records::new(dynamodb.clone(), records, outbox.clone(), clock.clone()),
         outbox: outbox.clone(),
         catalog: Catalog::new(dynamodb, catalog, clock.clone()),
-        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        // Nobody waits for a sweep, and a connection is dead by the next one: it makes its own where it needs one.
+        engines: Engines::new(Queues::new(aws.sqs(SqsConfig::new)), brokers),
         sealer,
         clock: clock.clone(),
     });

@@ -127,7 +127,7 @@ fn answer(published: &Published) -> serde_json::Map<String, Value> {
     let deliver_at = published.deliver_at.map(|date| ("deliver-at", date.to_string()));
     [
         Some(("message-id", published.message_id.to_string())),
-        published.sqs_id.clone().map(|sqs_id| ("sqs-id", sqs_id)),
+        published.engine_id.clone().map(|engine_id| (published.engine.id_name(), engine_id)),
         Some(("queue-id", published.queue_id.to_string())),
         deliver_at,
     ]
@@ -135,4 +135,37 @@ fn answer(published: &Published) -> serde_json::Map<String, Value> {
     .flatten()
     .map(|(key, value)| (key.to_owned(), json!(value)))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Engine, MessageId};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_engines_id_has_the_engines_name() {
+        let now = Timestamp::UNIX_EPOCH;
+        let check =
+            |engine: Engine, engine_id: Option<&str>, deliver_at: Option<Timestamp>, expect: &[&str]| {
+                let published = Published {
+                    message_id: MessageId::new(now, &mut rand::rng()),
+                    engine,
+                    engine_id: engine_id.map(str::to_owned),
+                    queue_id: QueueId::new(now, &mut rand::rng()),
+                    deliver_at,
+                    replayed: false,
+                };
+                let answer = answer(&published);
+                let mut keys: Vec<_> = answer.keys().map(String::as_str).collect();
+                keys.sort_unstable();
+                assert_eq!(keys, expect);
+                assert_eq!(engine_id, answer.get(engine.id_name()).and_then(Value::as_str));
+            };
+        check(Engine::Sqs, Some("x"), None, &["message-id", "queue-id", "sqs-id"]);
+        check(Engine::Kafka, Some("x"), None, &["kafka-id", "message-id", "queue-id"]);
+        check(Engine::RabbitMq, Some("x"), None, &["amqp-id", "message-id", "queue-id"]);
+        check(Engine::RabbitMq, None, Some(now), &["deliver-at", "message-id", "queue-id"]);
+    }
 }

@@ -13,5 +13,5 @@ fn main() -> ExitCode {
 async fn serve() -> Result<(), lambda_http::Error> {
     let environment = Environment::from_process();
     init_tracing(&environment)?;
-    lambda_http::run(publish::start(&environment)?).await
+    lambda_http::run(publish::start(&environment).await?).await
 }

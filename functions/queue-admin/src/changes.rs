@@ -7,7 +7,7 @@ use domain::{Credentials, Fault, Faults, Queue, QueueState, Scope, WorkerMode};
 use serde_json::Value;
 use zstorage::CatalogError;
 
-use crate::wanted::{self, attachable, own_role};
+use crate::wanted::{self, attachable, may_change, own_role};
 use crate::{AdminState, documents, problems};
 
 /// A lost race is run again at most so often.
@@ -15,9 +15,6 @@ const TRIES: usize = 5;
 
 /// How to go on after a change that broke off.
 const RESUME: &str = "Send the same request again to go on";
-
-/// What cannot be changed, and so must not be said.
-const FIXED: [&str; 4] = ["type", "url", "region", "fifo"];
 
 /// `PUT queue/{id}`: changes what is given and keeps the rest; `null` clears.
 pub(crate) async fn change(
@@ -76,7 +73,8 @@ impl AdminState {
             new.credentials = Some(sealed.map_err(|error| problems::of_sealer(&error))?);
         }
         // An attaching that broke off is gone on with, though nothing else is asked for.
-        let half_attached = new.worker == WorkerMode::Attached && new.mapping.is_none();
+        let half_attached =
+            new.sqs().is_some() && new.worker == WorkerMode::Attached && new.mapping.is_none();
         if new == *queue && !half_attached {
             return Ok(Arc::new(new));
         }
@@ -121,7 +119,7 @@ impl AdminState {
         let credentials = wanted::credentials(&mut fields);
         let worker = wanted::worker(&mut fields);
         let max_failures = wanted::max_failures(&mut fields);
-        for fixed in FIXED {
+        for fixed in wanted::fixed(queue.engine()) {
             if fields.raw(fixed).is_some() {
                 let message = format!("'{fixed}' cannot be changed; register another queue");
                 fields.faults.add(fixed, "fixed", message);
@@ -141,6 +139,7 @@ impl AdminState {
             api::Given::Null => false,
             given => given.is_said() || queue.credentials.is_some(),
         };
+        may_change(queue, &name, &credentials, &worker, &self.settings, &mut faults);
         let new_worker = worker.value().unwrap_or(queue.worker);
         if let Some(place) = queue.sqs() {
             attachable(new_worker, place, has_credentials, &self.settings, &mut faults);

@@ -4,7 +4,7 @@ use api::{Caller, JsonObject, Kind, Problem};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use domain::{Destination, Fault, Names, Queue, QueueId, QueueState, Scope, SqsQueue, WorkerMode};
+use domain::{Destination, Engine, Fault, Names, Queue, QueueId, QueueState, Scope, SqsQueue, WorkerMode};
 use http::StatusCode;
 use http::header::LOCATION;
 use queue::AdminError;
@@ -89,9 +89,11 @@ impl AdminState {
             updated_at: self.clock.now(),
             version: 1,
         };
-        if !wanted.owned && queue.credentials.is_none() {
-            queue.dead_letter_queue = self.look_at(&queue).await?;
-        }
+        queue.dead_letter_queue = match queue.engine() {
+            Engine::Kafka | Engine::RabbitMq => Some(self.settings.retry_dead_place()),
+            Engine::Sqs if !wanted.owned && queue.credentials.is_none() => self.look_at(&queue).await?,
+            Engine::Sqs => None,
+        };
         self.catalog.create_queue(&queue).await?;
         Ok((queue.dead_letter_queue.clone(), Arc::new(queue)))
     }

@@ -1,5 +1,8 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use domain::{
-    ApiKey, Destination, Letter, LetterOrigin, LetterState, MappingState, Queue, QueueState, WorkerMode,
+    ApiKey, Destination, KafkaLogin, KafkaTopic, Letter, LetterBody, LetterOrigin, LetterState, MappingState,
+    Queue, QueueState, RabbitMqBroker, RabbitMqQueue, WorkerMode,
 };
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -14,7 +17,6 @@ pub(crate) fn of_queue(queue: &Queue, settings: &Settings) -> Value {
         "name": queue.name.as_str(),
         "type": queue.engine().as_str(),
         "credentials": { "set": queue.credentials.is_some() },
-        "fifo": queue.fifo,
         "default-handler": queue.default_handler.as_ref().map(|handler| handler.as_str()),
         "schema": queue.schema,
         "worker": worker(queue.worker),
@@ -25,11 +27,48 @@ pub(crate) fn of_queue(queue: &Queue, settings: &Settings) -> Value {
         "created-at": queue.created_at.to_string(),
         "updated-at": queue.updated_at.to_string(),
     });
-    if let (Destination::Sqs(sqs), Value::Object(members)) = (&queue.destination, &mut document) {
-        members.insert("url".to_owned(), json!(sqs.url(endpoint)));
-        members.insert("region".to_owned(), json!(sqs.region));
+    let place = match &queue.destination {
+        Destination::Sqs(sqs) => {
+            json!({ "url": sqs.url(endpoint), "region": sqs.region, "fifo": queue.fifo })
+        }
+        Destination::Kafka(topic) => of_topic(topic),
+        Destination::RabbitMq(there) => of_rabbit_mq(there),
+    };
+    if let (Value::Object(members), Value::Object(place)) = (&mut document, place) {
+        let is_own = place.get("own-broker") == Some(&Value::Bool(true));
+        members.extend(place);
+        if let Some(note) =
+            settings.brokers.own(queue.engine()).and_then(|own| own.note.as_ref()).filter(|_| is_own)
+        {
+            members.insert("note".to_owned(), json!(note));
+        }
     }
     document
+}
+
+/// A topic's place. How the installation's own cluster is reached is its operator's affair.
+fn of_topic(topic: &KafkaTopic) -> Value {
+    let login = topic.cluster.as_ref().map(|cluster| &cluster.login);
+    let region = match login {
+        Some(KafkaLogin::MskIam { region }) => Some(region),
+        _ => None,
+    };
+    json!({
+        "url": topic.cluster.as_ref().map(|cluster| &cluster.bootstrap),
+        "own-broker": topic.cluster.is_none(),
+        "sasl": login.and_then(KafkaLogin::sasl),
+        "tls": login.map(KafkaLogin::tls),
+        "region": region,
+        "partition": topic.partition,
+    })
+}
+
+fn of_rabbit_mq(queue: &RabbitMqQueue) -> Value {
+    json!({
+        "url": queue.broker.as_ref().map(RabbitMqBroker::url),
+        "own-broker": queue.broker.is_none(),
+        "tls": queue.broker.as_ref().map(|broker| broker.tls),
+    })
 }
 
 pub(crate) fn mapping(state: MappingState) -> &'static str {
@@ -98,7 +137,7 @@ pub(crate) fn of_letter(letter: &Letter) -> Value {
 }
 
 /// A message's letters as JSON text. Written by hand where a payload stands: it must be shown as it was sent, and a
-/// parsed value would already be another.
+/// parsed value would already be another. One that is no text stands in base64, which `payload-encoding` says.
 pub(crate) fn of_letters(message_id: &str, letters: &[Letter]) -> String {
     let rounds: Vec<String> = letters
         .iter()
@@ -108,7 +147,13 @@ pub(crate) fn of_letters(message_id: &str, letters: &[Letter]) -> String {
                 None => document,
                 Some(body) => {
                     let open = document.strip_suffix('}').unwrap_or(&document);
-                    format!("{open},\"payload\":{}}}", payload(body))
+                    match body {
+                        LetterBody::Text(text) => format!("{open},\"payload\":{}}}", payload(text)),
+                        LetterBody::Bytes(bytes) => format!(
+                            "{open},\"payload\":\"{}\",\"payload-encoding\":\"base64\"}}",
+                            BASE64.encode(bytes)
+                        ),
+                    }
                 }
             }
         })
@@ -133,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_payload_is_shown_as_it_was_sent() {
-        let check = |body: Option<&str>, expect: Option<&str>| {
+        let check = |body: Option<LetterBody>, expect: Option<&str>| {
             let letter = Letter {
                 message_id: "m".into(),
                 round: 0,
@@ -141,7 +186,7 @@ mod tests {
                 queue_name: QueueName::parse("orders").unwrap(),
                 origin: LetterOrigin::Publish { outcome_unknown: true, may_have_been_retried: false },
                 reason: DeadReason::new("refused", "\"no\""),
-                body: body.map(str::to_owned),
+                body,
                 ordering_key: None,
                 attempts: 1,
                 handler: None,
@@ -158,7 +203,10 @@ mod tests {
             }
         };
         check(None, None);
-        check(Some("{\"n\": 1.0e2}"), Some("{\"n\": 1.0e2}"));
-        check(Some("no json"), Some("\"no json\""));
+        let text = |text: &str| Some(LetterBody::Text(text.to_owned()));
+        check(text("{\"n\": 1.0e2}"), Some("{\"n\": 1.0e2}"));
+        check(text("no json"), Some("\"no json\""));
+        let bytes = Some(LetterBody::Bytes(vec![0xff, 0]));
+        check(bytes, Some("\"/wA=\",\"payload-encoding\":\"base64\""));
     }
 }

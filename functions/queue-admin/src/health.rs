@@ -1,13 +1,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use domain::{Queue, SqsQueue};
+use domain::{Queue, SqsQueue, WorkerMode};
 use futures::StreamExt;
 use futures::stream;
 use queue::AdminError;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::brokers::mapped_by;
 use crate::{AdminState, documents};
 
 /// So many queues are looked at at once.
@@ -38,7 +39,7 @@ impl AdminState {
     }
 
     async fn look(&self, queue: &Queue, end: Instant) -> Value {
-        let Some(place) = queue.sqs() else { return json!({ "error": "this build has no engine for it" }) };
+        let Some(place) = queue.sqs() else { return self.unasked(queue) };
         if queue.credentials.is_some() {
             return json!({ "error": "publish only: its credentials are used for sending, not for looking" });
         }
@@ -82,6 +83,22 @@ impl AdminState {
             health["error"] = json!(errors.join("; "));
         }
         health
+    }
+
+    /// How a queue of a broker is: brokers are not asked from here.
+    fn unasked(&self, queue: &Queue) -> Value {
+        let feeds = self.settings.brokers.own(queue.engine()).is_some_and(|own| own.feeds(&queue.name));
+        match queue.worker {
+            WorkerMode::None => json!({ "mapping": null }),
+            WorkerMode::Attached if feeds => json!({ "mapping": "enabled" }),
+            WorkerMode::Attached => {
+                let error = format!(
+                    "no mapping receives from it any more: the {} does not name it",
+                    mapped_by(queue.engine())
+                );
+                json!({ "mapping": null, "error": error })
+            }
+        }
     }
 
     /// Ages come from a metric that lags by minutes; without it the list is as good, so its failure is only logged.

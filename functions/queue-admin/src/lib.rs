@@ -3,6 +3,7 @@
 //!
 //! **A secret goes in and never comes out**: passwords are sealed before they are kept, and of API keys only a hash is.
 
+mod brokers;
 mod changes;
 mod create;
 mod documents;
@@ -27,6 +28,7 @@ use queue::{Ages, Mappings, Queues};
 use serde_json::{Value, json};
 use zstorage::{Catalog, Jobs, Messages, Outbox, Sealer};
 
+pub use brokers::{Brokers, OwnBroker, Received};
 pub use remove::RemoveError;
 pub use settings::Settings;
 pub use start::start;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use api::{Caller, Kind, PathText, Problem, QueryText};
 use axum::Json;
 use axum::extract::State;
-use domain::{Fault, Faults, Names, Queue, QueueId, QueueName, Scope};
+use domain::{Engine, Fault, Faults, Names, Queue, QueueId, QueueName, Scope, WorkerMode};
 use http::StatusCode;
 use serde_json::{Value, json};
 use zstorage::Cursor;
 
+use crate::brokers::mapped_by;
 use crate::{AdminState, documents, problems};
 
 /// A page has so many entries unless asked otherwise, and at most [`MAX_PAGE`].
@@ -144,7 +145,14 @@ impl AdminState {
     ) -> Result<(StatusCode, Json<Value>), Problem> {
         let queue = self.to_change(caller, id).await?;
         let Some(mapping) = &queue.mapping else {
-            let detail = "no worker receives from this queue, so there is nothing to pause or resume";
+            let detail = match (queue.engine(), queue.worker) {
+                (Engine::Kafka | Engine::RabbitMq, WorkerMode::Attached) => format!(
+                    "the mapping of a queue of Kafka or RabbitMQ is not ours to switch: on AWS disable or enable the event source \
+                     mapping itself, or change the {}; on one's own machine it runs as long as the house does",
+                    mapped_by(queue.engine())
+                ),
+                _ => "no worker receives from this queue, so there is nothing to pause or resume".to_owned(),
+            };
             return Err(Problem::new(Kind::Conflict, detail));
         };
         let switched = self.mappings.set_enabled(mapping, on).await;

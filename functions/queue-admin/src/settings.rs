@@ -1,5 +1,7 @@
 use domain::SqsQueue;
 
+use crate::Brokers;
+
 /// What this installation is and allows.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -15,11 +17,16 @@ pub struct Settings {
     pub creation_allowed: bool,
     /// How long one batch may take the worker, seconds.
     pub worker_timeout_secs: u32,
+    /// What is known of Kafka and RabbitMQ.
+    pub brokers: Brokers,
 }
 
-/// The queues of the system itself, behind the stack's name: its jobs, what is left of those that failed, and Lambda's notes of
-/// what the outbox's stream lost.
-const SYSTEM_QUEUES: [&str; 3] = ["jobs", "jobs-dead", "outbox-failed"];
+/// What failed on Kafka and RabbitMQ and is given up lies here, behind the stack's name.
+const RETRY_DEAD: &str = "retry-dead";
+
+/// The queues of the system itself, behind the stack's name: its jobs, what is left of those that failed, what handlers are to do
+/// again for Kafka and RabbitMQ, what is left of that, and Lambda's notes of what it gave up of Kafka and of the outbox's stream.
+const SYSTEM_QUEUES: [&str; 6] = ["jobs", "jobs-dead", "kafka-failed", "outbox-failed", "retry", RETRY_DEAD];
 
 /// SQS takes names this long.
 const MAX_SQS_NAME: usize = 80;
@@ -66,6 +73,15 @@ impl Settings {
     /// The SQS name of a queue that we make, without `.fifo`.
     pub(crate) fn own_stem(&self, name: &str) -> String {
         format!("{}-{name}", self.stack)
+    }
+
+    /// Where dead messages of Kafka and RabbitMQ go, whose queues have no dead-letter queue of their own.
+    pub(crate) fn retry_dead_place(&self) -> SqsQueue {
+        SqsQueue {
+            region: self.region.clone(),
+            account: self.account.clone(),
+            name: format!("{}-{RETRY_DEAD}", self.stack),
+        }
     }
 
     /// The visibility timeout of queues that feed the worker, seconds: six times its own, as Lambda asks.

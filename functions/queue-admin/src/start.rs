@@ -5,7 +5,7 @@ use domain::Clock;
 use queue::{Ages, Mappings, Queues, SqsConfig};
 use zstorage::{Catalog, Jobs, Messages, Outbox, Sealer};
 
-use crate::{AdminState, Settings, router};
+use crate::{AdminState, Brokers, Settings, router};
 
 /// The whole function as a service, from the environment it was started with; one error names all that is missing.
 pub fn start(environment: &Environment) -> Result<Router, StartError> {
@@ -32,6 +32,7 @@ impl AdminState {
             sqs_endpoint: aws.endpoints.sqs.clone(),
             creation_allowed: reader.switch("QUEUE_CREATION", "allowed", "refused"),
             worker_timeout_secs: reader.parsed("WORKER_TIMEOUT_SECS", 10),
+            brokers: Brokers::read(&mut reader),
         };
         let sealing = reader.sealing();
         reader.finish()?;

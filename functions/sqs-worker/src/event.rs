@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use handling::Received;
+use handling::{Body, Received, Source};
 use jiff::Timestamp;
 use lambda_runtime::Diagnostic;
+use queue::{RetryBody, RetryMessage};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -54,15 +55,15 @@ pub(crate) struct Record {
 }
 
 /// Reads a batch. Every record is decoded alone. A message that SQS delivered twice at once is one record, settled by the later
-/// receipt handle: an answer has one verdict per id.
-pub(crate) fn records(event: Value) -> Result<Vec<Record>, EventError> {
+/// receipt handle: an answer has one verdict per id. Those of the queue `retry_arn` came from Kafka or RabbitMQ.
+pub(crate) fn records(event: Value, retry_arn: &str) -> Result<Vec<Record>, EventError> {
     let Value::Object(mut event) = event else { return Err(EventError::NotABatch("it is no JSON object")) };
     let Some(Value::Array(raw)) = event.remove("Records") else {
         return Err(EventError::NotABatch("it has no list of Records"));
     };
     let (total, mut records, mut unnamed) = (raw.len(), Vec::with_capacity(raw.len()), Vec::new());
     for (at, raw) in raw.into_iter().enumerate() {
-        match record(raw) {
+        match record(raw, retry_arn) {
             Some(record) => match records.iter_mut().find(|known: &&mut Record| known.id == record.id) {
                 Some(known) => known.receipt_handle = record.receipt_handle.or(known.receipt_handle.take()),
                 None => records.push(record),
@@ -77,7 +78,7 @@ pub(crate) fn records(event: Value) -> Result<Vec<Record>, EventError> {
 }
 
 /// One record; `None` where it has no id.
-fn record(raw: Value) -> Option<Record> {
+fn record(raw: Value, retry_arn: &str) -> Option<Record> {
     let text =
         |field: &str| raw.get(field).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned);
     let id = text("messageId")?;
@@ -88,7 +89,7 @@ fn record(raw: Value) -> Option<Record> {
         raw.pointer("/attributes/MessageGroupId").and_then(Value::as_str).filter(|_| fifo).map(str::to_owned);
     let message = serde_json::from_value::<Wire>(raw)
         .map_err(|error| error.to_string())
-        .and_then(|wire| received(wire, group.clone()));
+        .and_then(|wire| received(wire, group.clone(), retry_arn));
     Some(Record { id, receipt_handle, queue_arn, group, message })
 }
 
@@ -97,7 +98,6 @@ fn record(raw: Value) -> Option<Record> {
 #[serde(rename_all = "camelCase")]
 struct Wire {
     message_id: String,
-    receipt_handle: String,
     body: String,
     #[serde(rename = "eventSourceARN")]
     event_source_arn: String,
@@ -119,7 +119,7 @@ struct Attribute {
     string_value: Option<String>,
 }
 
-fn received(wire: Wire, group: Option<String>) -> Result<Received, String> {
+fn received(wire: Wire, group: Option<String>, retry_arn: &str) -> Result<Received, String> {
     let system = wire.attributes.unwrap_or_default();
     let mut attributes: BTreeMap<String, String> = wire
         .message_attributes
@@ -134,20 +134,48 @@ fn received(wire: Wire, group: Option<String>) -> Result<Received, String> {
     };
     let sent_at =
         system.sent_timestamp.and_then(|millis| Timestamp::from_millisecond(millis.parse().ok()?).ok());
+    if wire.event_source_arn == retry_arn {
+        return put_off(RetryMessage::read(attributes, wire.body)?, receive_count);
+    }
     let message_id = attributes.remove("message-id");
     // Another's `round` that is no number is none of ours.
     let round = attributes.remove("round").and_then(|round| round.parse().ok()).unwrap_or(0);
     Ok(Received {
-        sqs_message_id: wire.message_id,
-        receipt_handle: wire.receipt_handle,
-        queue_arn: wire.event_source_arn,
+        engine_id: wire.message_id,
+        source: Source::Sqs { arn: wire.event_source_arn },
         receive_count,
         sent_at,
         group,
         message_id,
         round,
-        body: wire.body,
+        body: Body::Text(wire.body),
         attributes,
+    })
+}
+
+/// A message of the retry queue, as it was received from its broker. That receipt counts, too, so it is not the first, and failures are
+/// looked up.
+fn put_off(message: RetryMessage, receive_count: u32) -> Result<Received, String> {
+    let time = |secs: i64| {
+        let secs = Timestamp::from_second(secs);
+        secs.map_err(|_| "a message on the retry queue is to wait until no time at all".to_owned())
+    };
+    Ok(Received {
+        engine_id: message.engine_id,
+        source: Source::Retry {
+            queue: message.queue,
+            not_before: message.not_before_secs.map(time).transpose()?,
+        },
+        receive_count: receive_count.saturating_add(1),
+        sent_at: message.sent_at_ms.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
+        group: message.ordering_key,
+        message_id: Some(message.message_id),
+        round: message.round,
+        body: match message.body {
+            RetryBody::Text(text) => Body::Text(text),
+            RetryBody::At(at) => Body::Kept(at),
+        },
+        attributes: message.attributes,
     })
 }
 

@@ -4,11 +4,10 @@
 //! empty list for success, and a missing, empty or unknown id for the failure of all: so the answer is a typed one with
 //! ids that came in, and a batch with a record that cannot be named is refused as a whole before anything ran.
 
-mod budget;
 mod event;
 mod start;
 mod worker;
 
 pub use event::EventError;
-pub use start::{StartError, start};
+pub use start::start;
 pub use worker::SqsWorker;

@@ -6,29 +6,27 @@ use domain::{BATCH_SIZE, Outcome, SqsQueue};
 use handling::{Handling, LiveHandlers};
 use queue::Queues;
 use serde_json::Value;
-use worker::{BatchReport, Delivery};
+use worker::{BatchReport, Budget, Delivery};
 
 use crate::EventError;
-use crate::budget::Budget;
 use crate::event::{Record, records};
 
 /// A record that cannot be read comes back after this many seconds, until the redrive policy takes it.
 const BROKEN_RECORD_SECS: u32 = 30;
-
-/// Of a batch's time so much at most is spent on new releases, and a fifth of it; what takes longer goes on beside the batch.
-const MAX_LOOK: Duration = Duration::from_secs(2);
 
 /// The function: everything that lives longer than one batch.
 #[derive(Clone)]
 pub struct SqsWorker {
     handling: Handling,
     queues: Queues,
+    retry_queue: SqsQueue,
 }
 
 impl SqsWorker {
-    /// A worker that handles by `handling` and sets visibilities by `queues`.
-    pub fn new(handling: Handling, queues: Queues) -> SqsWorker {
-        SqsWorker { handling, queues }
+    /// A worker that handles by `handling` and sets visibilities by `queues`. What comes from `retry_queue` was first received from Kafka
+    /// or RabbitMQ.
+    pub fn new(handling: Handling, queues: Queues, retry_queue: SqsQueue) -> SqsWorker {
+        SqsWorker { handling, queues, retry_queue }
     }
 
     /// Handles one invocation that Lambda ends at `deadline`.
@@ -48,9 +46,9 @@ impl SqsWorker {
     /// An error means that nothing ran and the whole batch comes back.
     pub async fn handle(&self, event: Value, remaining: Duration) -> Result<SqsBatchResponse, EventError> {
         let budget = Budget::new(Instant::now(), remaining);
-        let records = records(event)?;
+        let records = records(event, &self.retry_queue.arn())?;
         // One set of handlers for the whole batch: it ends on those it began with.
-        let live = self.handling.handlers_for_batch((remaining / 5).min(MAX_LOOK)).await;
+        let live = self.handling.handlers_for_batch(budget.look).await;
         let deliveries = records
             .iter()
             .map(|record| Delivery { id: record.id.clone(), group: record.group.clone(), message: record })

@@ -5,7 +5,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use domain::{
-    Fault, Faults, Link, LinkId, Names, Queue, QueueId, QueueName, QueueState, Scope, Table, TableSchema,
+    Engine, Fault, Faults, Link, LinkId, Names, Queue, QueueId, QueueName, QueueState, Scope, Table,
+    TableSchema,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -156,10 +157,16 @@ impl Target {
         match self {
             Target::Queue(queue) => {
                 queue_id = queue.id;
-                if wanted.ordering_key.is_some() && !queue.fifo {
-                    let message = "a standard queue keeps no order; leave the ordering key out, or link to a queue made \
-                                   with \"fifo\": true";
-                    faults.add("ordering-key", "not-on-standard", message);
+                if wanted.ordering_key.is_some() && !queue.keeps_order() {
+                    let (code, what) = match queue.engine() {
+                        Engine::RabbitMq => ("not-on-rabbitmq", "a queue of RabbitMQ"),
+                        Engine::Sqs | Engine::Kafka => ("not-on-standard", "a standard queue"),
+                    };
+                    let message = format!(
+                        "{what} keeps no order; leave the ordering key out, or link to a queue made with \"fifo\": true or to \
+                         a topic of Kafka"
+                    );
+                    faults.add("ordering-key", code, message);
                 }
             }
             Target::None(fault) => faults.0.extend(fault.clone()),

@@ -3,9 +3,9 @@ use domain::{EntryKey, LinkMode};
 use serde_json::{Value, json};
 use zstorage::OpenTable;
 
-/// The messages of a write as its answer tells them: `[{"message-id","sqs-id","queue-id"}]`, with the `state` in place of the
-/// `sqs-id` where the engine's id is not known, as of what was not out in time. `None` = the answer says nothing of messages: nobody
-/// waited for any, and no link is strict.
+/// The messages of a write as its answer tells them: `[{"message-id","sqs-id","queue-id"}]` (`kafka-id` or `amqp-id`, if that is the
+/// queue's engine), with the `state` in place of the engine's id where that is not known, as of what was not out in time.
+/// `None` = the answer says nothing of messages: nobody waited for any, and no link is strict.
 pub(crate) fn shown(table: &OpenTable, answer: &Answer, waits: bool) -> Option<Value> {
     let is_shown = waits || answer.messages.iter().any(|sent| is_strict(table, sent));
     is_shown.then(|| answer.messages.iter().map(message).collect())
@@ -18,7 +18,7 @@ fn is_strict(table: &OpenTable, sent: &Sent) -> bool {
 
 fn message(sent: &Sent) -> Value {
     let (key, value) = match &sent.engine_id {
-        Some(id) => ("sqs-id", id.as_str()),
+        Some(known) => (known.engine.id_name(), known.id.as_str()),
         None => ("state", sent.state.as_str()),
     };
     json!({ "message-id": sent.message_id.to_string(), key: value, "queue-id": sent.queue.to_string() })

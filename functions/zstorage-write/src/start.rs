@@ -3,7 +3,7 @@ use axum::Router;
 use bootstrap::{Aws, Environment, StartError};
 use delivery::{CourierParts, Writer};
 use domain::Clock;
-use queue::{Queues, SqsConfig};
+use queue::{BrokersConfig, Engines, Queues, SqsConfig};
 use zstorage::{Catalog, DataKeys, Outbox, Records, Sealer};
 
 use crate::{WriteState, router};
@@ -15,6 +15,7 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
     let (catalog, records) = (reader.required("CATALOG_TABLE"), reader.required("RECORDS_TABLE"));
     let outbox = reader.required("OUTBOX_TABLE");
     let sealing = reader.sealing();
+    let brokers = reader.brokers(BrokersConfig::new);
     reader.finish()?;
     let clock = Clock::system();
     let dynamodb = aws.dynamodb();
@@ -26,7 +27,7 @@ pub fn start(environment: &Environment) -> Result<Router, StartError> {
         outbox,
         catalog: catalog.clone(),
         // Most tables have no strict link, so nothing is opened before the first message.
-        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        engines: Engines::new(Queues::new(aws.sqs(SqsConfig::new)), brokers),
         sealer: sealer.clone(),
         clock: clock.clone(),
     });

@@ -1,20 +1,23 @@
 //! The command line: what can be said to `queuelink`, and what it says back.
 
+use std::convert::Infallible;
 use std::error::Error;
+use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bootstrap::{Environment, init_tracing};
 use clap::{Parser, Subcommand};
-use domain::{Clock, Scope, Scopes};
+use domain::{Clock, Scope, Scopes, Secret};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::engines::dynamodb::Durability;
-use crate::house::{House, Options};
+use crate::house::{BrokerOptions, House, Options};
 use crate::lua_tests;
 use crate::package::{self, Door};
 use crate::stack::{self, Leaving, Stack};
@@ -27,8 +30,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Tables, queues and Lua workers on this machine.
 ///
-/// One process: the HTTP API, DynamoDB and SQS engines that the real AWS SDKs talk to, the worker that runs the Lua
-/// handlers, and a mailbox that catches every mail they send. All of it listens on this machine only and keeps its
+/// One process: the HTTP API, DynamoDB and SQS engines that the real AWS SDKs talk to, a Kafka in memory, the workers that
+/// run the Lua handlers, and a mailbox that catches every mail they send. All of it listens on this machine only and keeps its
 /// data in one folder, so deleting that folder starts anew.
 ///
 /// The first start makes an admin API key and two sample queues, and prints three commands to try.
@@ -72,6 +75,35 @@ struct HouseArgs {
     /// but not against a loss of power
     #[arg(long)]
     fast: bool,
+
+    /// A Kafka cluster for the queues of type kafka that have no url of their own, in place of the embedded one; without
+    /// TLS and without a user. Topics are not made there
+    #[arg(long, value_name = "HOST:PORT,...")]
+    kafka: Option<String>,
+
+    /// A RabbitMQ for the queues of type rabbitmq that have no url of their own: amqp[s]://USER:PASSWORD@HOST[:PORT][/VHOST].
+    /// Without it there is none. Queues are not made there
+    #[arg(long, value_name = "URL")]
+    amqp: Option<Hidden>,
+}
+
+/// A text in which a password stands: it is shown nowhere.
+#[derive(Clone)]
+struct Hidden(Secret);
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hidden(..)")
+    }
+}
+
+impl FromStr for Hidden {
+    type Err = Infallible;
+
+    /// Anything will do: what is wrong with it is said without quoting it.
+    fn from_str(text: &str) -> Result<Hidden, Infallible> {
+        Ok(Hidden(Secret::new(text)))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -230,6 +262,7 @@ fn serve(args: HouseArgs) -> Result<(), Box<dyn Error>> {
         durability: if args.fast { Durability::Fast } else { Durability::Safe },
         clock: Clock::system(),
         sweep_every: SWEEP_EVERY,
+        brokers: BrokerOptions { kafka: args.kafka, amqp: args.amqp.map(|Hidden(url)| url) },
     };
     let runtime = Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {

@@ -23,7 +23,7 @@ pub mod ports;
 pub mod runtime;
 pub mod stack;
 
-pub use house::{House, Options, StartError};
+pub use house::{BrokerOptions, House, Options, StartError};
 
 #[cfg(test)]
 mod testing;

@@ -3,6 +3,8 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use domain::{Credentials, Fault, Guard, KafkaCluster, KafkaLogin, RabbitMqBroker};
+
 /// Everything that is wrong with the environment, at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment is not complete: {}", faults.join("; "))]
@@ -115,6 +117,41 @@ impl Reader<'_> {
         }
     }
 
+    /// The brokers of this installation, as `make` takes them: its Kafka cluster, its RabbitMQ broker and who we are there, and what
+    /// is held against the addresses of any broker. `KAFKA_BOOTSTRAP` (`HOST:PORT,...`) with `KAFKA_LOGIN` (`nobody`, the
+    /// default; `nobody-tls`; `aws-msk-iam`, in `AWS_REGION`); `RABBITMQ_URL` (`amqp[s]://USER:PASSWORD@HOST[:PORT][/VHOST]`); this
+    /// machine only with `ALLOW_LOOPBACK`.
+    pub fn brokers<T>(
+        &mut self,
+        make: impl FnOnce(Option<KafkaCluster>, Option<(RabbitMqBroker, Credentials)>, Guard) -> T,
+    ) -> T {
+        let guard = Guard::operator().with_loopback(self.switch("ALLOW_LOOPBACK", "true", "false"));
+        let login = match self.environment.get("KAFKA_LOGIN") {
+            None | Some("nobody") => KafkaLogin::Nobody { tls: false },
+            Some("nobody-tls") => KafkaLogin::Nobody { tls: true },
+            Some("aws-msk-iam") => {
+                KafkaLogin::MskIam { region: self.optional("AWS_REGION").unwrap_or_default() }
+            }
+            Some(_) => {
+                self.fault("KAFKA_LOGIN must be 'nobody', 'nobody-tls' or 'aws-msk-iam'");
+                KafkaLogin::Nobody { tls: false }
+            }
+        };
+        let kafka = self.noted("KAFKA_BOOTSTRAP", |text| {
+            let addresses = KafkaCluster::addresses(text)?;
+            let bootstrap = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            Ok(KafkaCluster { bootstrap, login })
+        });
+        let rabbitmq = self.noted("RABBITMQ_URL", RabbitMqBroker::with_user);
+        make(kafka, rabbitmq, guard)
+    }
+
+    /// What `read` makes of a variable that may be there. What is wrong with it is noted without its value, which may be a secret.
+    fn noted<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, Fault>) -> Option<T> {
+        let read = self.environment.get(name).map(read)?;
+        read.map_err(|fault| self.fault(format!("{name} is wrong ({})", fault.message))).ok()
+    }
+
     /// Notes a fault found by a check across fields.
     pub fn fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
@@ -128,7 +165,62 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
+
+    type Brokers = (Option<KafkaCluster>, Option<(RabbitMqBroker, Credentials)>, Guard);
+
+    fn brokers(variables: &[(&str, &str)]) -> (Brokers, Result<(), ConfigError>) {
+        let environment = variables.iter().copied().collect::<Environment>();
+        let mut reader = environment.reader();
+        (reader.brokers(|kafka, rabbitmq, guard| (kafka, rabbitmq, guard)), reader.finish())
+    }
+
+    #[test]
+    fn the_brokers_of_an_installation_are_told_by_its_variables() {
+        let ((kafka, rabbitmq, guard), fine) =
+            brokers(&[("KAFKA_BOOTSTRAP", ""), ("KAFKA_LOGIN", "aws-msk-iam")]);
+        assert_eq!((kafka, rabbitmq.is_none(), fine), (None, true, Ok(())));
+        let here: SocketAddr = ([127, 0, 0, 1], 9092).into();
+        assert!(guard.check(here).is_err());
+
+        let check = |login: &[(&str, &str)], expect: KafkaLogin| {
+            let variables =
+                [&[("KAFKA_BOOTSTRAP", "B:9092, 10.1:9093"), ("AWS_REGION", "eu-west-1")], login].concat();
+            let ((kafka, ..), fine) = brokers(&variables);
+            let bootstrap = "b:9092,10.0.0.1:9093".to_owned();
+            assert_eq!((kafka, fine), (Some(KafkaCluster { bootstrap, login: expect }), Ok(())));
+        };
+        check(&[], KafkaLogin::Nobody { tls: false });
+        check(&[("KAFKA_LOGIN", "nobody")], KafkaLogin::Nobody { tls: false });
+        check(&[("KAFKA_LOGIN", "nobody-tls")], KafkaLogin::Nobody { tls: true });
+        check(&[("KAFKA_LOGIN", "aws-msk-iam")], KafkaLogin::MskIam { region: "eu-west-1".to_owned() });
+
+        let variables = [("RABBITMQ_URL", "amqp://ada:s3cret@127.0.0.1:5673"), ("ALLOW_LOOPBACK", "true")];
+        let ((_, rabbitmq, guard), fine) = brokers(&variables);
+        let (broker, user) = rabbitmq.expect("it is told");
+        assert_eq!(
+            (broker.url().as_str(), user.username.expose(), fine),
+            ("amqp://127.0.0.1:5673", "ada", Ok(()))
+        );
+        assert!(guard.check(here).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_with_brokers_is_said_without_their_secrets() {
+        let (_, error) = brokers(&[
+            ("KAFKA_BOOTSTRAP", "PLAINTEXT://b:9092"),
+            ("KAFKA_LOGIN", "plain"),
+            ("RABBITMQ_URL", "amqp://ada:s3cret@b:0"),
+            ("ALLOW_LOOPBACK", "yes"),
+        ]);
+        let error = error.expect_err("all are wrong").to_string();
+        for name in ["KAFKA_BOOTSTRAP", "KAFKA_LOGIN", "RABBITMQ_URL", "ALLOW_LOOPBACK"] {
+            assert!(error.contains(name), "{error}");
+        }
+        assert!(!error.contains("s3cret"), "{error}");
+    }
 
     #[test]
     fn one_error_names_all_that_is_missing_or_wrong() {

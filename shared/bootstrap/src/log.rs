@@ -6,6 +6,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Environment;
 
+/// Whoever uses these says himself what matters. They would write frames down, in which users and passwords stand.
+const UNHEARD: [&str; 2] = ["lapin", "rdkafka"];
+
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -42,7 +45,8 @@ fn levels(text: &str) -> Result<Targets, LogError> {
     if text.split(',').any(misspelt) {
         return Err(LogError::Filter(None));
     }
-    text.parse().map_err(|error| LogError::Filter(Some(error)))
+    let levels: Targets = text.parse().map_err(|error| LogError::Filter(Some(error)))?;
+    Ok(levels.with_targets(UNHEARD.map(|target| (target, LevelFilter::OFF))))
 }
 
 #[cfg(test)]
@@ -60,5 +64,16 @@ mod tests {
         check("info,loud", false);
         check("queue=loud", false);
         check("info,", false);
+    }
+
+    #[test]
+    fn who_would_write_passwords_down_is_never_heard() {
+        for text in ["trace", "info", "lapin=trace,info"] {
+            let levels = levels(text).expect("it is a filter");
+            for target in ["lapin", "lapin::frames", "rdkafka::client"] {
+                assert!(!levels.would_enable(target, &tracing::Level::ERROR), "{text} {target}");
+            }
+            assert!(levels.would_enable("queue::rabbitmq", &tracing::Level::INFO), "{text}");
+        }
     }
 }

@@ -164,8 +164,8 @@ impl Publisher {
             Some(Ok(_)) | None => return Vec::new(),
         };
         let outgoing: Vec<Outgoing> = errands.iter().map(|(_, errand)| errand.outgoing()).collect();
-        match timeout(SEND_WITHIN, self.queues.send_all(&place, &outgoing)).await {
-            Ok(sent) => sent.into_iter().map(|answer| answer.map(|accepted| accepted.sqs_id)).collect(),
+        match timeout(SEND_WITHIN, self.engines.send_all(&place, &outgoing)).await {
+            Ok(sent) => sent.into_iter().map(|answer| answer.map(|accepted| accepted.engine_id)).collect(),
             Err(_elapsed) => all(SendError::Unanswered { reason: "the batch took too long".to_owned() }),
         }
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use domain::{Clock, Faults, MAX_BODY_BYTES, Payload, PayloadSchema, Queue, QueueId};
 use jiff::{SignedDuration, Timestamp};
-use queue::{Place, Queues};
+use queue::{Engines, Place};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use zstorage::Sealer;
 
-/// What SQS counts beside the body: our attributes, bytes.
+/// What engines count beside the body: our attributes, bytes.
 const BESIDE_BYTES: usize = 2048;
 
 /// What was learnt of a queue is believed this long.
@@ -88,7 +88,7 @@ impl Door {
 /// The doors of the queues met so far.
 #[derive(Clone)]
 pub(crate) struct Doors {
-    queues: Queues,
+    engines: Engines,
     sealer: Sealer,
     clock: Clock,
     kept: Arc<Mutex<HashMap<QueueId, Kept>>>,
@@ -102,9 +102,9 @@ struct Kept {
 }
 
 impl Doors {
-    pub(crate) fn new(queues: Queues, sealer: Sealer, clock: Clock) -> Doors {
+    pub(crate) fn new(engines: Engines, sealer: Sealer, clock: Clock) -> Doors {
         Doors {
-            queues,
+            engines,
             sealer,
             clock,
             kept: Arc::default(),
@@ -154,7 +154,6 @@ impl Doors {
     }
 
     async fn place(&self, queue: &Queue) -> Result<Place, String> {
-        let sqs = queue.sqs().ok_or("this build has no engine for it")?.clone();
         let credentials = match &queue.credentials {
             None => None,
             Some(sealed) => match timeout(LEARN_WITHIN, self.sealer.open(queue.id, sealed)).await {
@@ -166,16 +165,17 @@ impl Doors {
                 Err(_elapsed) => return Err("its credentials were not opened in time".to_owned()),
             },
         };
-        Ok(Place { queue: sqs, credentials, fifo: queue.fifo })
+        self.engines.place(queue, credentials)
     }
 
     /// What the queue's own `MaximumMessageSize` leaves for a body. `None` = could not be learnt: then the engine has
-    /// the last word. A queue with foreign credentials is not asked: they may be good for sending alone.
+    /// the last word. A queue with foreign credentials is not asked: they may be good for sending alone. Nor are brokers: by
+    /// default they take as much as SQS at its largest.
     async fn max_body_bytes(&self, queue: &Queue) -> Option<usize> {
-        if queue.credentials.is_some() {
+        let Some(sqs) = queue.sqs().filter(|_| queue.credentials.is_none()) else {
             return Some(MAX_BODY_BYTES);
-        }
-        let facts = timeout(LEARN_WITHIN, self.queues.describe(queue.sqs()?)).await.ok()?.ok()?;
+        };
+        let facts = timeout(LEARN_WITHIN, self.engines.sqs().describe(sqs)).await.ok()?.ok()?;
         Some(facts.max_message_bytes.saturating_sub(BESIDE_BYTES).min(MAX_BODY_BYTES))
     }
 }

@@ -24,4 +24,4 @@ pub use error::{PublishError, Undelivered};
 pub use message::{MAX_DELAY_SECS, NewMessage, Options, Published};
 pub use outbox::{Courier, CourierParts, Swept};
 pub use publisher::Publisher;
-pub use writer::{Answer, Answers, Sent, Writer, WriterError};
+pub use writer::{Answer, Answers, EngineId, Sent, Writer, WriterError};

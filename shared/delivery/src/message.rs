@@ -1,4 +1,4 @@
-use domain::{Faults, MessageId, Payload, Queue, QueueId, QueueState};
+use domain::{Engine, Faults, MessageId, Payload, Queue, QueueId, QueueState};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -21,9 +21,9 @@ pub struct NewMessage {
 pub struct Options {
     /// The same key with the same message, within 24 h: the same answer, not a second message.
     pub idempotency_key: Option<String>,
-    /// On a FIFO queue: messages with the same key keep their order.
+    /// On a FIFO queue, and on Kafka: messages with the same key keep their order.
     pub ordering_key: Option<String>,
-    /// On a standard queue: held back this long, seconds, at most [`MAX_DELAY_SECS`].
+    /// On a standard queue of SQS: held back this long, seconds, at most [`MAX_DELAY_SECS`].
     pub deliver_after_secs: Option<u32>,
     /// On any queue: kept back until this date. One that is past asks for nothing.
     pub deliver_at: Option<Timestamp>,
@@ -34,8 +34,10 @@ pub struct Options {
 pub struct Published {
     /// Ours.
     pub message_id: MessageId,
+    /// The engine of its queue.
+    pub engine: Engine,
     /// The engine's; a message that is kept for its date has none yet.
-    pub sqs_id: Option<String>,
+    pub engine_id: Option<String>,
     /// Where it is.
     pub queue_id: QueueId,
     /// The date it is kept for; `None` = it is on its queue.
@@ -60,11 +62,19 @@ impl Options {
         }
         match &self.ordering_key {
             None => {}
-            Some(_) if !queue.fifo => faults.add(
-                "ordering-key",
-                "not-on-standard",
-                "a standard queue keeps no order; leave the ordering key out, or publish to a queue made with \"fifo\": true",
-            ),
+            Some(_) if !queue.keeps_order() => {
+                let (code, message) = match queue.engine() {
+                    Engine::RabbitMq => (
+                        "not-on-rabbitmq",
+                        "a queue of RabbitMQ keeps no order by key; leave the ordering key out, or publish to a Kafka queue or an SQS queue made with \"fifo\": true",
+                    ),
+                    Engine::Sqs | Engine::Kafka => (
+                        "not-on-standard",
+                        "a standard queue keeps no order; leave the ordering key out, or publish to a queue made with \"fifo\": true",
+                    ),
+                };
+                faults.add("ordering-key", code, message);
+            }
             Some(key) if !(1..=128).contains(&key.len()) || !key.chars().all(|c| c.is_ascii_graphic()) => {
                 let message = "an ordering key has 1 to 128 ASCII letters, digits and punctuation marks";
                 faults.add("ordering-key", "ordering-key", message);
@@ -73,11 +83,17 @@ impl Options {
         }
         match self.deliver_after_secs {
             None => {}
-            Some(_) if queue.fifo => faults.add(
-                "deliver-after",
-                "not-on-fifo",
-                "a FIFO queue holds no single message back; say deliver-at, or use a standard queue",
-            ),
+            Some(_) if queue.fifo || queue.engine() != Engine::Sqs => {
+                let (code, which) = match queue.engine() {
+                    Engine::Sqs => ("not-on-fifo", "a FIFO queue"),
+                    Engine::Kafka => ("not-on-kafka", "Kafka"),
+                    Engine::RabbitMq => ("not-on-rabbitmq", "RabbitMQ"),
+                };
+                let message = format!(
+                    "{which} holds no single message back; say deliver-at, or use a standard queue of SQS"
+                );
+                faults.add("deliver-after", code, message);
+            }
             Some(secs) if secs > MAX_DELAY_SECS => {
                 let message = format!("a message is held back 0 to {MAX_DELAY_SECS} seconds");
                 faults.add("deliver-after", "range", message);

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use domain::{Clock, QueueId};
 use futures::{StreamExt, stream};
-use queue::Queues;
+use queue::Engines;
 use tokio::time::{Duration, Instant};
 use zstorage::{Catalog, Outbox, Records, Sealer};
 
@@ -51,7 +51,7 @@ pub struct CourierParts {
     /// Where queues are found.
     pub catalog: Catalog,
     /// What sends.
-    pub queues: Queues,
+    pub engines: Engines,
     /// What opens credentials of queues.
     pub sealer: Sealer,
     /// The wall clock.
@@ -76,8 +76,8 @@ pub struct Swept {
 impl Courier {
     /// A courier that has learnt nothing yet.
     pub fn new(parts: CourierParts) -> Courier {
-        let CourierParts { outbox, records, catalog, queues, sealer, clock } = parts;
-        Courier { outbox, records, roads: Roads::new(queues, catalog, sealer, clock) }
+        let CourierParts { outbox, records, catalog, engines, sealer, clock } = parts;
+        Courier { outbox, records, roads: Roads::new(engines, catalog, sealer, clock) }
     }
 
     /// Brings all of `parcels` to their queues, several queues at once. What could not be begun by `by` is left.

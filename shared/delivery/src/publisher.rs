@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use domain::{Clock, DeadReason, KeyId, Letter, LetterOrigin, LetterState, MessageId, Payload, Queue};
-use queue::{Outgoing, Queues, SendError};
+use queue::{Engines, Outgoing, SendError};
 use tokio::time::{Instant, timeout, timeout_at};
 use zstorage::{Begun, IdempotencyKey, Messages, MessagesError, Outbox, Sealer};
 
@@ -13,7 +13,6 @@ use crate::{NewMessage, PublishError, Published, Undelivered};
 /// A caller has its answer within 5 s; this is what the steps may use of it, the last of them the keeping of a letter.
 pub(crate) const ADMIT_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(1);
-const SEND_WITHIN: Duration = Duration::from_millis(3500);
 const SENT_BY: Duration = Duration::from_millis(4100);
 const ANSWER_BY: Duration = Duration::from_millis(4800);
 
@@ -28,7 +27,7 @@ pub(crate) const SCHEDULED: &str = "scheduled";
 pub struct Publisher {
     pub(crate) messages: Messages,
     pub(crate) outbox: Outbox,
-    pub(crate) queues: Queues,
+    pub(crate) engines: Engines,
     pub(crate) clock: Clock,
     doors: Doors,
 }
@@ -50,16 +49,16 @@ pub(crate) struct Errand<'q> {
 
 impl Publisher {
     /// A publisher that keeps idempotency rows and letters in `messages` and what is for a later date in `outbox`, and sends through
-    /// `queues`.
+    /// `engines`.
     pub fn new(
         messages: Messages,
         outbox: Outbox,
-        queues: Queues,
+        engines: Engines,
         sealer: Sealer,
         clock: Clock,
     ) -> Publisher {
-        let doors = Doors::new(queues.clone(), sealer, clock.clone());
-        Publisher { messages, outbox, queues, clock, doors }
+        let doors = Doors::new(engines.clone(), sealer, clock.clone());
+        Publisher { messages, outbox, engines, clock, doors }
     }
 
     /// The largest body `queue` takes, bytes: its own limit less what travels beside a body.
@@ -92,14 +91,13 @@ impl Publisher {
         let sent = match &door.place {
             Err(reason) => Err(SendError::Unreachable { reason: reason.clone() }),
             Ok(place) => {
-                let by = (Instant::now() + SEND_WITHIN).min(start + SENT_BY);
-                let sent = timeout_at(by, self.queues.send(place, &errand.outgoing())).await;
+                let sent = timeout_at(start + SENT_BY, self.engines.send(place, &errand.outgoing())).await;
                 sent.unwrap_or_else(|_elapsed| {
                     Err(SendError::Unanswered { reason: "it took too long".to_owned() })
                 })
             }
         };
-        let sent = sent.map(|accepted| accepted.sqs_id);
+        let sent = sent.map(|accepted| accepted.engine_id);
         self.settle(&errand, sent, start + ANSWER_BY).await
     }
 
@@ -179,9 +177,9 @@ impl Publisher {
         by: Instant,
     ) -> Result<Published, PublishError> {
         match sent {
-            Ok(sqs_id) => {
-                self.mark_accepted(errand, &sqs_id, by).await;
-                Ok(errand.published(sqs_id))
+            Ok(engine_id) => {
+                self.mark_accepted(errand, &engine_id, by).await;
+                Ok(errand.published(engine_id))
             }
             Err(error) => self.keep(errand, &error, by).await,
         }
@@ -189,9 +187,9 @@ impl Publisher {
 
     /// The engine has the message, so the answer is yes even if the mark fails: then a retry under the same key sends the
     /// same message-id again, once the key's hold has lapsed.
-    pub(crate) async fn mark_accepted(&self, errand: &Errand<'_>, sqs_id: &str, by: Instant) {
+    pub(crate) async fn mark_accepted(&self, errand: &Errand<'_>, engine_id: &str, by: Instant) {
         let Some(row) = errand.row() else { return };
-        let marked = timeout_at(by, self.messages.accepted(&row, sqs_id)).await;
+        let marked = timeout_at(by, self.messages.accepted(&row, engine_id)).await;
         if let Err(error) = marked.unwrap_or_else(|_elapsed| Err(too_slow("the mark of an accepted message")))
         {
             tracing::warn!(message.id = %errand.message_id, %error, "An accepted message could not be marked as such.");
@@ -272,10 +270,11 @@ impl Errand<'_> {
     /// The answer, once the engine has the message under this id, or the outbox under [`SCHEDULED`].
     pub(crate) fn published(&self, engine_id: String) -> Published {
         let deliver_at = self.message.options.deliver_at.filter(|_| engine_id == SCHEDULED);
-        let sqs_id = Some(engine_id).filter(|_| deliver_at.is_none());
+        let engine_id = Some(engine_id).filter(|_| deliver_at.is_none());
         Published {
             message_id: self.message_id,
-            sqs_id,
+            engine: self.queue.engine(),
+            engine_id,
             queue_id: self.queue.id,
             deliver_at,
             replayed: false,
@@ -299,7 +298,7 @@ impl Errand<'_> {
                 may_have_been_retried: self.message.options.idempotency_key.is_none(),
             },
             reason: DeadReason::new(code, error.to_string()),
-            body: Some(payload.as_str().to_owned()),
+            body: Some(payload.as_str().to_owned().into()),
             ordering_key: self.message.options.ordering_key.clone(),
             attempts: 1,
             handler: payload.handler().cloned(),

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use domain::{Clock, Queue, QueueId, QueueState};
-use queue::{Place, Queues};
+use domain::{Clock, Engine, Queue, QueueId, QueueState};
+use queue::{Engines, Place};
 use zstorage::{Catalog, CatalogError, Sealer};
 
 use crate::breaker::{Breaker, Breakers};
@@ -11,7 +11,7 @@ use crate::door::Doors;
 /// they have learnt.
 #[derive(Clone)]
 pub(crate) struct Roads {
-    pub(crate) queues: Queues,
+    pub(crate) engines: Engines,
     pub(crate) clock: Clock,
     catalog: Catalog,
     doors: Doors,
@@ -37,9 +37,9 @@ pub(crate) enum NoRoad {
 }
 
 impl Roads {
-    pub(crate) fn new(queues: Queues, catalog: Catalog, sealer: Sealer, clock: Clock) -> Roads {
-        let doors = Doors::new(queues.clone(), sealer, clock.clone());
-        Roads { queues, clock, catalog, doors, breakers: Breakers::default() }
+    pub(crate) fn new(engines: Engines, catalog: Catalog, sealer: Sealer, clock: Clock) -> Roads {
+        let doors = Doors::new(engines.clone(), sealer, clock.clone());
+        Roads { engines, clock, catalog, doors, breakers: Breakers::default() }
     }
 
     /// The way to the queue of this id. Warm it asks nobody.
@@ -63,6 +63,15 @@ impl Roads {
         Ok(Road { place, breaker: self.breakers.of(id) })
     }
 
+    /// The engine of a queue. `None` = it is not registered any more, or that is not known just now.
+    pub(crate) async fn engine(&self, id: QueueId) -> Option<Engine> {
+        let queue = self.catalog.queue_by_id(id).await;
+        let queue = queue.inspect_err(|error| {
+            tracing::warn!(queue.id = %id, %error, "A queue could not be looked up.");
+        });
+        queue.ok().flatten().map(|queue| queue.engine())
+    }
+
     /// What a write needs to know of a queue that a link of its table goes to.
     pub(crate) async fn facts(&self, id: QueueId) -> Result<zstorage::LinkQueue, CatalogError> {
         let Some(queue) = self.catalog.queue_by_id(id).await? else {
@@ -75,7 +84,7 @@ impl Roads {
         let door = self.doors.of(queue).await;
         let is_open = queue.state == QueueState::Ready && door.place.is_ok();
         zstorage::LinkQueue {
-            ordered: queue.fifo,
+            ordered: queue.keeps_order(),
             max_body_bytes: door.max_body_bytes,
             accepts: is_open && self.breakers.of(queue.id).lets_one(self.clock.now()),
         }

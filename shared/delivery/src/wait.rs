@@ -3,7 +3,7 @@ use futures::{StreamExt, stream};
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use crate::Writer;
-use crate::writer::{ANSWER_WITHIN, Answers, Sent};
+use crate::writer::{ANSWER_WITHIN, Answers, EngineId, Sent};
 
 /// The first pause between two looks, and the longest; each is half as long again as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
@@ -60,7 +60,13 @@ impl Writer {
         match self.courier.outbox.entry(&sent.entry).await {
             Ok(Some(entry)) => {
                 sent.state = entry.state;
-                sent.engine_id = entry.engine_id;
+                sent.engine_id = match entry.engine_id {
+                    None => None,
+                    Some(id) => {
+                        let engine = self.courier.roads.engine(entry.queue).await;
+                        engine.map(|engine| EngineId { engine, id })
+                    }
+                };
             }
             // Only what was published or discarded long ago is cleaned away: a replay of an old request.
             Ok(None) => sent.state = EntryState::Published,

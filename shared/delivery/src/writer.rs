@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use domain::{EntryKey, EntryState, MessageId, QueueId, RawFields, RecordId, TablePrefix};
+use domain::{Engine, EntryKey, EntryState, MessageId, QueueId, RawFields, RecordId, TablePrefix};
 use tokio::time::{Duration, Instant};
 use zstorage::{By, CatalogError, Change, LinkQueues, OpenTable, Pending, StoreError, WriteError, Written};
 
@@ -36,10 +36,19 @@ pub struct Sent {
     pub message_id: MessageId,
     /// Where it goes.
     pub queue: QueueId,
-    /// The engine's id of it, once the queue has it.
-    pub engine_id: Option<String>,
+    /// The engine's id of it, once the queue has it, and as long as that is registered.
+    pub engine_id: Option<EngineId>,
     /// How far it is.
     pub state: EntryState,
+}
+
+/// A message's id on the engine of its queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineId {
+    /// The engine.
+    pub engine: Engine,
+    /// What it calls the message.
+    pub id: String,
 }
 
 /// Why a write has no answer of the usual kind.

@@ -131,6 +131,32 @@ impl Engine {
     }
 }
 
+impl KafkaLogin {
+    /// Its `sasl`: `plain`, `scram-sha-256`, `scram-sha-512`, `aws-msk-iam`; `None` = it is nobody's.
+    pub fn sasl(&self) -> Option<&'static str> {
+        match self {
+            KafkaLogin::Nobody { .. } => None,
+            KafkaLogin::Plain { .. } => Some("plain"),
+            KafkaLogin::Scram { hash: ScramHash::Sha256, .. } => Some("scram-sha-256"),
+            KafkaLogin::Scram { hash: ScramHash::Sha512, .. } => Some("scram-sha-512"),
+            KafkaLogin::MskIam { .. } => Some("aws-msk-iam"),
+        }
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn tls(&self) -> bool {
+        match self {
+            KafkaLogin::Nobody { tls } | KafkaLogin::Plain { tls } | KafkaLogin::Scram { tls, .. } => *tls,
+            KafkaLogin::MskIam { .. } => true,
+        }
+    }
+
+    /// Whether it is by the user name and the password of the queue.
+    pub fn takes_credentials(&self) -> bool {
+        matches!(self, KafkaLogin::Plain { .. } | KafkaLogin::Scram { .. })
+    }
+}
+
 impl SqsQueue {
     /// `arn:aws:sqs:REGION:ACCOUNT:NAME`, in the partition of the region.
     pub fn arn(&self) -> String {

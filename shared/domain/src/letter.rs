@@ -18,8 +18,8 @@ pub struct Letter {
     pub origin: LetterOrigin,
     /// Why.
     pub reason: DeadReason,
-    /// The body, byte for byte. `None` in a worker's letter: its unchanged body is in the dead-letter queue.
-    pub body: Option<String>,
+    /// The body, byte for byte. `None` in a worker's letter whose unchanged body is in the dead-letter queue, or was lost.
+    pub body: Option<LetterBody>,
     /// Headers it was published with, to publish it so again.
     pub ordering_key: Option<String>,
     /// Attempts made: handler runs, or sends.
@@ -32,6 +32,15 @@ pub struct Letter {
     pub died_at: Timestamp,
     /// What has become of it.
     pub state: LetterState,
+}
+
+/// The body of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LetterBody {
+    /// UTF-8, as all bodies are that came in through the door.
+    Text(String),
+    /// What is no UTF-8: others put it on a topic or a queue of RabbitMQ.
+    Bytes(Vec<u8>),
 }
 
 /// Where on its way a message died.
@@ -55,4 +64,28 @@ pub enum LetterState {
     Open,
     /// A later publish under the same idempotency key was accepted.
     Closed,
+}
+
+impl LetterBody {
+    /// The body of these bytes.
+    pub fn of(bytes: Vec<u8>) -> LetterBody {
+        match String::from_utf8(bytes) {
+            Ok(text) => LetterBody::Text(text),
+            Err(error) => LetterBody::Bytes(error.into_bytes()),
+        }
+    }
+
+    /// It, byte for byte.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            LetterBody::Text(text) => text.as_bytes(),
+            LetterBody::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+impl From<String> for LetterBody {
+    fn from(text: String) -> LetterBody {
+        LetterBody::Text(text)
+    }
 }

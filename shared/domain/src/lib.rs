@@ -4,7 +4,10 @@
 //! `Serialize`; each edge (HTTP, DynamoDB, SQS) has wire types of its own, so that a change of words never
 //! changes what is stored.
 
+mod address;
 mod backoff;
+mod broker_address;
+mod broker_user;
 mod causes;
 mod clock;
 mod decimal;
@@ -34,7 +37,9 @@ mod table_name;
 mod table_schema;
 mod text;
 
+pub use address::{Forbidden, Guard};
 pub use backoff::Backoff;
+pub use broker_address::BrokerAddress;
 pub use causes::causes;
 pub use clock::Clock;
 pub use decimal::{Decimal, DecimalError, MAX_DECIMAL_DIGITS};
@@ -52,7 +57,7 @@ pub use hex::hex;
 pub use id::{IdError, JobId, KeyId, MessageId, QueueId};
 pub use job::{Job, JobKind, JobState};
 pub use key::{ApiKey, ApiKeyText, KeyError, KeySecret, MAX_LIVE_SECRETS};
-pub use letter::{Letter, LetterOrigin, LetterState};
+pub use letter::{Letter, LetterBody, LetterOrigin, LetterState};
 pub use link::{Link, LinkId, LinkIdError, LinkMode, LinkPayload, MAX_LINKS};
 pub use name::{HandlerName, QueueName};
 pub use on_demand::OnDemand;

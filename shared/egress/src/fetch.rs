@@ -2,12 +2,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use domain::{Forbidden, Guard};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url, redirect};
 
 use crate::resolve::{Lookup, resolve, system_lookup};
-use crate::{Forbidden, Guard, ResolveError, Trust};
+use crate::{ResolveError, Trust};
 
 /// What HTTP requests of handlers may do.
 #[derive(Debug, Clone)]

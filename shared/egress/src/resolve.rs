@@ -3,10 +3,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::{Forbidden, Guard};
 use futures::future::BoxFuture;
 use url::Host;
-
-use crate::{Forbidden, Guard};
 
 /// How long a name may take to resolve.
 const LOOKUP: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::Guard;
 use lettre::message::Mailbox;
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
@@ -13,7 +14,7 @@ use url::{Host, Url};
 
 use crate::mail::mailbox;
 use crate::resolve::{Lookup, resolve, system_lookup};
-use crate::{Guard, Mail, MailError, Trust};
+use crate::{Mail, MailError, Trust};
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 

@@ -1,5 +1,5 @@
 use queue::SendError;
-use zstorage::{CatalogError, MessagesError};
+use zstorage::{CatalogError, MessagesError, StoreError};
 
 /// Why a message could not be settled, through no fault of its own: it comes back without a strike.
 #[derive(Debug, thiserror::Error)]
@@ -12,8 +12,17 @@ pub enum HandlingError {
     Messages(#[from] MessagesError),
     /// The dead-letter queue did not take the body.
     #[error("the dead-letter queue did not take the message")]
-    Forward(#[from] SendError),
+    Forward(#[source] SendError),
+    /// The retry queue did not take the message.
+    #[error("the retry queue did not take the message")]
+    PutOff(#[source] SendError),
+    /// The strict write that the message tells of could not be made to stand before its handler ran.
+    #[error("the write that the message tells of could not be made to stand yet")]
+    Held(#[source] StoreError),
     /// The queue is not in the registry, so there is no dead-letter queue to name: its redrive policy is the net.
     #[error("the queue is not registered, so its poison cannot be dead-lettered here")]
     Unregistered,
+    /// Nobody says what its default handler is, nor where its dead letter goes: it stays where it is.
+    #[error("the queue that it came from is not registered: it waits there until it is")]
+    UnknownQueue,
 }

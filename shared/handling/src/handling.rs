@@ -1,17 +1,19 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::{Backoff, Clock, DeadReason, Letter, LetterOrigin, Outcome, Queue};
+use domain::{Backoff, Clock, DeadReason, EntryKey, Letter, LetterOrigin, MessageId, Outcome, Queue};
+use jiff::SignedDuration;
 use lua_host::{Job, Report, Verdict};
 use queue::Queues;
 use serde_json::{Value, json};
-use zstorage::{Catalog, Messages};
+use zstorage::{Catalog, CatalogError, Messages, Records, Settled};
 
 use crate::burial::Death;
 use crate::pick::{BAD_BODY, NotPicked, pick};
 use crate::redact::redact;
 use crate::verdict::{Ending, ending};
-use crate::{Door, Handlers, HandlingError, LiveHandlers, Received, log};
+use crate::{Body, Door, Handlers, HandlingError, LiveHandlers, Received, Source, log};
 
 /// What returns without a strike is visible again after this many seconds.
 pub const RETURN_SECS: u32 = 1;
@@ -21,6 +23,9 @@ const PROMPT_RETURNS: u32 = 5;
 
 /// The longest a message is put off, seconds: SQS's 12 hours count from the receipt, so something is left for the run.
 pub const MAX_VISIBILITY_SECS: u32 = 42_000;
+
+/// By so much the clock of who sends a message may be ahead of ours.
+const MAX_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// How long one handler may compute by default.
 pub const DEFAULT_CPU_BUDGET: Duration = Duration::from_secs(2);
@@ -32,8 +37,10 @@ pub struct HandlingParts {
     pub handlers: Handlers,
     /// The registered queues.
     pub catalog: Catalog,
-    /// Failures and dead letters.
+    /// Failures, dead letters, bodies that no SQS message can carry.
     pub messages: Messages,
+    /// The records of strict writes, which stand before the handlers of their messages run.
+    pub records: Records,
     /// Sends to dead-letter queues.
     pub queues: Queues,
     /// What handlers may ask of the world.
@@ -63,9 +70,12 @@ pub(crate) struct Case<'r> {
 
 impl Case<'_> {
     /// Poison is buried without being counted. Where a receipt left no failure, its letter may be kept and its body not yet
-    /// forwarded: then it must not run again, lest it succeed beside its open letter.
+    /// forwarded: then it must not run again, lest it succeed beside its open letter. How often a broker brought it, nobody counted.
     fn may_be_half_buried(&self) -> bool {
-        self.queue.is_some() && self.failures + 1 < self.received.receive_count
+        let Received { receive_count, source, .. } = self.received;
+        let is_counted = matches!(source, Source::Sqs { .. });
+        let left_no_failure = self.failures + 1 < *receive_count;
+        self.queue.is_some() && (left_no_failure || (!is_counted && *receive_count > 1))
     }
 }
 
@@ -94,13 +104,16 @@ impl Handling {
     /// dead letter. The answer is `Ack` or `Retry`, never `DeadLetter`: the burial is over when it is given. Whatever cannot be
     /// read, kept or forwarded makes the message come back without a strike, later with each receipt.
     pub async fn handle(&self, live: &LiveHandlers, received: &Received, deadline: Instant) -> Outcome {
+        if let Some(after_secs) = self.early_secs(received) {
+            return Outcome::Retry { after_secs, strike: false };
+        }
         match self.settle(live, received, deadline).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 let after_secs = self.backoff(received.receive_count);
                 tracing::error!(
                     message.id = received.id(),
-                    queue.arn = received.queue_arn,
+                    message.source = %received.source,
                     retry.secs = after_secs,
                     error = domain::causes(&error),
                     "a message could not be settled and comes back"
@@ -116,7 +129,11 @@ impl Handling {
         received: &Received,
         deadline: Instant,
     ) -> Result<Outcome, HandlingError> {
+        let received = &*self.whole(received).await?;
         let case = self.case(received).await?;
+        if case.queue.is_none() && !matches!(received.source, Source::Sqs { .. }) {
+            return Err(HandlingError::UnknownQueue);
+        }
         if let Some(queue) = &case.queue
             && case.failures >= queue.max_failures.max(1)
         {
@@ -127,7 +144,14 @@ impl Handling {
             return Ok(Outcome::Ack);
         }
         let default = case.queue.as_ref().and_then(|queue| queue.default_handler.as_ref());
-        let handler = match pick(|name| live.resolve(name), &received.body, default) {
+        let body = match received.body.text() {
+            Ok(body) => body,
+            Err(reason) => {
+                let death = Death { reason, attempts: case.failures, handler: None, log: String::new() };
+                return self.bury(&case, death).await;
+            }
+        };
+        let handler = match pick(|name| live.resolve(name), body, default) {
             Ok(handler) => handler,
             Err(NotPicked::Waits(package)) => {
                 let why = format!("the package {package} could not be loaded yet");
@@ -142,7 +166,8 @@ impl Handling {
                 return self.bury(&case, death).await;
             }
         };
-        let report = self.run(live, &case, handler, deadline).await;
+        self.let_stand(received).await?;
+        let report = self.run(live, &case, handler, body, deadline).await;
         if lacks_a_module(&report) && live.lacks_packages() {
             let why = "a module that it requires may be of a package that could not be loaded yet";
             return Ok(self.returned(received, Some(handler), why));
@@ -163,9 +188,58 @@ impl Handling {
         }
     }
 
+    /// Seconds until a message's time comes; `None` = it has come. SQS delays by a quarter of an hour at most, and it was put off for longer.
+    fn early_secs(&self, received: &Received) -> Option<u32> {
+        let Source::Retry { not_before: Some(time), .. } = received.source else { return None };
+        let secs = time.as_second() - self.parts.clock.now().as_second();
+        let secs = u32::try_from(secs).ok().filter(|secs| *secs > 0)?;
+        Some(secs.min(MAX_VISIBILITY_SECS))
+    }
+
+    /// The message with its body, wherever that lies; without one whose body was lost.
+    async fn whole<'r>(&self, received: &'r Received) -> Result<Cow<'r, Received>, HandlingError> {
+        let Body::Kept(at) = &received.body else { return Ok(Cow::Borrowed(received)) };
+        let body = self.parts.messages.body(at).await?;
+        Ok(body.map_or(Cow::Borrowed(received), |body| {
+            Cow::Owned(Received { body: Body::of(body), ..received.clone() })
+        }))
+    }
+
+    /// The registered queue that a message came from.
+    pub(crate) async fn queue_of(&self, received: &Received) -> Result<Option<Arc<Queue>>, CatalogError> {
+        let catalog = &self.parts.catalog;
+        let is_on_broker = |queue: &Arc<Queue>| queue.sqs().is_none();
+        match &received.source {
+            Source::Sqs { arn } => catalog.queue_by_arn(arn).await,
+            // A topic may be called as a queue of another engine is.
+            Source::Broker { queue } => Ok(catalog.queue_by_name(queue).await?.filter(is_on_broker)),
+            Source::Retry { queue, .. } => catalog.queue_by_id(*queue).await,
+        }
+    }
+
+    /// The message of a strict link is the proof that its queue has it, and whoever holds it may be quicker than its writer's next word:
+    /// so the write is made to stand before the handler runs. A write that was undone, or stands, takes nothing from its message.
+    async fn let_stand(&self, received: &Received) -> Result<(), HandlingError> {
+        let Some(held) = received.attributes.get("held") else { return Ok(()) };
+        let message = received.message_id.as_deref().and_then(|id| id.parse::<MessageId>().ok());
+        let (Ok(key), Some(message)) = (held.parse::<EntryKey>(), message) else {
+            tracing::warn!(message.id = received.id(), "an attribute held of a message is none of ours");
+            return Ok(());
+        };
+        let settled = self.parts.records.let_stand(&key, message, &received.engine_id).await;
+        if settled.map_err(HandlingError::Held)? == Settled::Now {
+            tracing::info!(
+                message.id = received.id(),
+                entry.key = %key,
+                "a held write stands, for its message is at its handler"
+            );
+        }
+        Ok(())
+    }
+
     /// The message's queue and past. Failures are read only for what was received before: a first receipt has none.
     async fn case<'r>(&self, received: &'r Received) -> Result<Case<'r>, HandlingError> {
-        let queue = self.parts.catalog.queue_by_arn(&received.queue_arn).await?;
+        let queue = self.queue_of(received).await?;
         let failures = match &queue {
             Some(queue) if received.receive_count > 1 => {
                 self.parts.messages.failures(received.id(), received.round, queue.id).await?
@@ -176,7 +250,14 @@ impl Handling {
         Ok(Case { received, queue, failures })
     }
 
-    async fn run(&self, live: &LiveHandlers, case: &Case<'_>, handler: &str, deadline: Instant) -> Report {
+    async fn run(
+        &self,
+        live: &LiveHandlers,
+        case: &Case<'_>,
+        handler: &str,
+        body: &str,
+        deadline: Instant,
+    ) -> Report {
         let received = case.received;
         let secrets = live.secrets_of(handler);
         let told = secrets.into_iter().flatten();
@@ -192,7 +273,7 @@ impl Handling {
         let job = Job {
             handler: handler.to_owned(),
             context,
-            body: received.body.clone(),
+            body: body.to_owned(),
             config: self.parts.config.clone(),
             secrets: told.map(|(name, secret)| (name.to_string(), secret.expose().to_owned())).collect(),
             deadline,
@@ -222,7 +303,7 @@ impl Handling {
             let after_secs = self.put_off(after_secs, received.receive_count);
             tracing::error!(
                 message.id = received.id(),
-                queue.arn = received.queue_arn,
+                message.source = %received.source,
                 handler.name = handler,
                 error,
                 "a message of an unregistered queue failed: it comes back until the queue's redrive policy takes it"
@@ -262,12 +343,17 @@ impl Handling {
         self.bury(case, Death { reason, attempts: case.failures, handler: None, log: String::new() }).await
     }
 
-    /// Whether the message's letter of this round and queue was kept before.
+    /// Whether the message's letter of this round and queue was kept before. One that is older than the message is another's: a topic that
+    /// was made anew counts from 0 again.
     async fn is_kept(&self, case: &Case<'_>) -> Result<bool, HandlingError> {
         let received = case.received;
         let letters = self.parts.messages.letters(received.id()).await?;
+        let is_older = |letter: &Letter| {
+            received.sent_at.is_some_and(|sent| sent.duration_since(letter.died_at) > MAX_SKEW)
+        };
         let of_this_queue = |letter: &Letter| {
             letter.round == received.round
+                && !is_older(letter)
                 && letter.origin == LetterOrigin::Worker
                 && case.queue.as_ref().is_some_and(|queue| queue.id == letter.queue_id)
         };

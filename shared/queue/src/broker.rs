@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures::StreamExt;
 use tokio::time::Instant;
 
-use crate::{Outgoing, SendError};
+use crate::{Accepted, Outgoing, SendError};
 
-/// No send takes longer: whoever waits for the answer does so for 5 s at most.
-pub(crate) const LONGEST: Duration = Duration::from_millis(4500);
+/// No send takes longer: whoever waits for the answer does so for 5 s at most, and something is written down before it.
+pub(crate) const LONGEST: Duration = Duration::from_secs(4);
 
 /// Clusters or brokers that are connected at once, and for how long unused.
 pub(crate) const KEPT: u64 = 16;
@@ -18,24 +18,17 @@ pub(crate) const KEPT_IDLE: Duration = Duration::from_secs(3600);
 /// Messages of one caller on their way at once.
 const AT_ONCE: usize = 64;
 
-/// No message is begun later than this after the first: whoever waits for the answer to many does so for 30 s at most.
-const LAST_BEGUN: Duration = Duration::from_secs(9);
-
-/// What a broker said when it took a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerAccepted {
-    /// Where it is. Kafka: `topic-partition-offset`. RabbitMQ gives no id of its own: the message id it took.
-    pub engine_id: String,
-}
+/// No message is begun later than this after the first: whoever waits for the answer to many does so for 11 s at most.
+const LAST_BEGUN: Duration = Duration::from_millis(6500);
 
 /// Sends many, one result each, in their order. Those with the same ordering key follow one another, and behind one that
 /// failed none of them is sent; all others go side by side. What was not sent is [`SendError::Unreachable`].
 pub(crate) async fn send_each<'m, F>(
     messages: &'m [Outgoing],
     send: impl Fn(&'m Outgoing) -> F,
-) -> Vec<Result<BrokerAccepted, SendError>>
+) -> Vec<Result<Accepted, SendError>>
 where
-    F: Future<Output = Result<BrokerAccepted, SendError>>,
+    F: Future<Output = Result<Accepted, SendError>>,
 {
     send_until(Instant::now() + LAST_BEGUN, messages, send).await
 }
@@ -44,12 +37,12 @@ async fn send_until<'m, F>(
     last_begun: Instant,
     messages: &'m [Outgoing],
     send: impl Fn(&'m Outgoing) -> F,
-) -> Vec<Result<BrokerAccepted, SendError>>
+) -> Vec<Result<Accepted, SendError>>
 where
-    F: Future<Output = Result<BrokerAccepted, SendError>>,
+    F: Future<Output = Result<Accepted, SendError>>,
 {
     let one_after_the_other = async |places: Vec<usize>| {
-        let mut answers: Vec<(usize, Result<BrokerAccepted, SendError>)> = Vec::new();
+        let mut answers: Vec<(usize, Result<Accepted, SendError>)> = Vec::new();
         for place in places {
             let not_sent =
                 |reason: &str| Err(SendError::Unreachable { reason: format!("not sent: {reason}") });
@@ -66,7 +59,7 @@ where
     };
     let mut answered =
         futures::stream::iter(lines(messages)).map(one_after_the_other).buffer_unordered(AT_ONCE);
-    let mut results: Vec<Option<Result<BrokerAccepted, SendError>>> = vec![None; messages.len()];
+    let mut results: Vec<Option<Result<Accepted, SendError>>> = vec![None; messages.len()];
     while let Some(answers) = answered.next().await {
         for (place, answer) in answers {
             results[place] = Some(answer);
@@ -124,7 +117,7 @@ mod tests {
             async move {
                 match message.message_id.as_str() {
                     "no" => Err(SendError::Refused { code: "no".to_owned(), message: String::new() }),
-                    id => Ok(BrokerAccepted { engine_id: id.to_owned() }),
+                    id => Ok(Accepted { engine_id: id.to_owned() }),
                 }
             }
         })

@@ -148,6 +148,12 @@ impl Queues {
         queue.url(self.0.config.endpoint.as_deref())
     }
 
+    /// Our own role.
+    #[cfg(all(feature = "kafka", feature = "rabbitmq"))]
+    pub(crate) fn role(&self) -> SharedCredentialsProvider {
+        self.0.config.credentials.clone()
+    }
+
     /// The home region.
     pub(crate) fn home_region(&self) -> &str {
         &self.0.config.region

@@ -49,12 +49,32 @@ impl SendError {
                 | "InvalidAttributeValue"
                 | "MissingParameter"
                 | "BatchRequestTooLong"
+                // Kafka's.
+                | "MessageSizeTooLarge"
+                | "MessageBatchTooLarge"
+                | "InvalidMessage"
+                | "InvalidMessageSize"
+                | "InvalidRecord"
+                // RabbitMQ's word for a message that is larger than the broker allows.
+                | "PRECONDITION-FAILED"
         )
     }
 
     /// Whether the queue said that it takes no more just now: the same message may be taken in a while.
     pub fn is_throttle(&self) -> bool {
         matches!(self, SendError::Refused { code, .. } if is_throttle(code))
+    }
+
+    /// The same without the user's name, which engines quote when they refuse one: it is a secret here.
+    #[cfg(feature = "rabbitmq")]
+    pub(crate) fn without(self, user: &domain::Secret) -> SendError {
+        let quoted = format!("'{}'", user.expose());
+        let without = |text: String| text.replace(&quoted, "'...'");
+        match self {
+            SendError::Refused { code, message } => SendError::Refused { code, message: without(message) },
+            SendError::Unreachable { reason } => SendError::Unreachable { reason: without(reason) },
+            SendError::Unanswered { reason } => SendError::Unanswered { reason: without(reason) },
+        }
     }
 
     /// What is known after `self` and then `later` happened to the same message.
@@ -136,6 +156,8 @@ fn is_throttle(code: &str) -> bool {
             | "TooManyRequestsException"
             | "KmsThrottled"
             | "KMS.ThrottlingException"
+            // A queue of RabbitMQ that is full.
+            | "NACK"
     )
 }
 

@@ -1,19 +1,19 @@
 use domain::{JobId, SqsQueue};
 use serde_json::{Value, json};
 
-use crate::{Outgoing, Place, Queues, SendError};
+use crate::{Outgoing, Queues, SendError, SqsPlace};
 
 /// The queue that keeps jobs going: each message lets `job-worker` do some slices of a job and send the next.
 #[derive(Debug, Clone)]
 pub struct JobsQueue {
     queues: Queues,
-    place: Place,
+    place: SqsPlace,
 }
 
 impl JobsQueue {
     /// The jobs' queue at `queue`, reached by our own role.
     pub fn new(queues: Queues, queue: SqsQueue) -> JobsQueue {
-        JobsQueue { queues, place: Place { queue, credentials: None, fifo: false } }
+        JobsQueue { queues, place: SqsPlace { queue, credentials: None, fifo: false } }
     }
 
     /// Sends the message that lets `job` go on with `slice`, after `delay_secs` (at most 900).

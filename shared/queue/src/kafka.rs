@@ -7,6 +7,7 @@
 #[cfg(feature = "kafka-tls")]
 mod iam;
 mod judge;
+mod look;
 mod place;
 mod producer;
 mod progress;

@@ -3,9 +3,9 @@ use std::fmt;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 
-use crate::Place;
+use crate::SqsPlace;
 
-/// A message to send. Beside the body travel `message-id`, `round` and its own `attributes` as message attributes; to a FIFO queue
+/// A message to send. Beside the body travel `message-id`, `round` and its own `attributes`, as message attributes or headers; to a FIFO queue
 /// also the deduplication id `message-id#round` and the group: the ordering key, or else the message id.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Outgoing {
@@ -15,9 +15,9 @@ pub struct Outgoing {
     pub round: u32,
     /// The body, byte for byte.
     pub body: String,
-    /// The key within which a FIFO queue keeps order. A standard queue ignores it here.
+    /// The key within which a FIFO queue and a topic of Kafka keep order. Others ignore it.
     pub ordering_key: Option<String>,
-    /// Seconds until it becomes visible, at most 900. FIFO queues have no such thing, and it is left out.
+    /// Seconds until it becomes visible, at most 900. Only standard queues of SQS have such a thing; elsewhere it is left out.
     pub delay_secs: u32,
     /// What else travels beside the body: names and texts, at most eight.
     pub attributes: Vec<(&'static str, String)>,
@@ -36,8 +36,8 @@ impl fmt::Debug for Outgoing {
 /// What the engine said when it took a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// SQS's own id of the message.
-    pub sqs_id: String,
+    /// Its id there. SQS: the one it gave. Kafka: `topic-partition-offset`. RabbitMQ gives none: the message's own.
+    pub engine_id: String,
 }
 
 impl Outgoing {
@@ -53,21 +53,21 @@ impl Outgoing {
         self.body.len() + beside.sum::<usize>()
     }
 
-    fn group(&self, to: &Place) -> Option<String> {
+    fn group(&self, to: &SqsPlace) -> Option<String> {
         to.fifo.then(|| self.ordering_key.clone().unwrap_or_else(|| self.message_id.clone()))
     }
 
-    fn deduplication_id(&self, to: &Place) -> Option<String> {
+    fn deduplication_id(&self, to: &SqsPlace) -> Option<String> {
         to.fifo.then(|| format!("{}#{}", self.message_id, self.round))
     }
 
-    fn delay(&self, to: &Place) -> Option<i32> {
+    fn delay(&self, to: &SqsPlace) -> Option<i32> {
         // Without one the queue's own default would hold, and a caller who asked for none got it.
         (!to.fifo && self.delay_secs > 0).then(|| i32::try_from(self.delay_secs).unwrap_or(i32::MAX))
     }
 
     /// `call` with this message in it.
-    pub(crate) fn fill(&self, call: SendMessageFluentBuilder, to: &Place) -> SendMessageFluentBuilder {
+    pub(crate) fn fill(&self, call: SendMessageFluentBuilder, to: &SqsPlace) -> SendMessageFluentBuilder {
         let call = call
             .message_body(&self.body)
             .set_delay_seconds(self.delay(to))
@@ -77,7 +77,7 @@ impl Outgoing {
             .fold(call, |call, (name, kind, value)| call.message_attributes(name, attribute(kind, value)))
     }
 
-    pub(crate) fn entry(&self, id: usize, to: &Place) -> SendMessageBatchRequestEntry {
+    pub(crate) fn entry(&self, id: usize, to: &SqsPlace) -> SendMessageBatchRequestEntry {
         let mut entry = SendMessageBatchRequestEntry::builder()
             .id(id.to_string())
             .message_body(&self.body)

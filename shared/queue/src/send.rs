@@ -34,7 +34,7 @@ const LAST_CHUNK: Duration = Duration::from_secs(9);
 
 /// A queue and the right to send to it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SqsPlace {
     /// The queue.
     pub queue: SqsQueue,
     /// Foreign credentials, opened; `None` = our own role.
@@ -43,9 +43,12 @@ pub struct Place {
     pub fifo: bool,
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for SqsPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("queue", &self.queue).field("fifo", &self.fifo).finish_non_exhaustive()
+        f.debug_struct("SqsPlace")
+            .field("queue", &self.queue)
+            .field("fifo", &self.fifo)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,7 +58,7 @@ impl Queues {
     ///
     /// # Errors
     /// [`SendError`] says whether the message may be on the queue all the same.
-    pub async fn send(&self, to: &Place, message: &Outgoing) -> Result<Accepted, SendError> {
+    pub async fn send(&self, to: &SqsPlace, message: &Outgoing) -> Result<Accepted, SendError> {
         let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
         let call = message.fill(client.send_message().queue_url(self.url(&to.queue)), to);
         let mut before: Option<SendError> = None;
@@ -83,7 +86,7 @@ impl Queues {
     ///
     /// # Errors
     /// [`SendError`] says whether the message may be on the queue all the same.
-    pub async fn send_once(&self, to: &Place, message: &Outgoing) -> Result<Accepted, SendError> {
+    pub async fn send_once(&self, to: &SqsPlace, message: &Outgoing) -> Result<Accepted, SendError> {
         let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
         let call = message.fill(client.send_message().queue_url(self.url(&to.queue)), to);
         let patient = TimeoutConfig::builder().operation_attempt_timeout(ONLY_ATTEMPT).build();
@@ -96,7 +99,7 @@ impl Queues {
     /// On a FIFO queue the calls follow one another, and once a message has failed, those behind it with the same
     /// ordering key are not sent. Once a whole call came to nothing because the engine is not there, no further one
     /// is begun, nor 9 s after the first; what was not sent is [`SendError::Unreachable`].
-    pub async fn send_all(&self, to: &Place, messages: &[Outgoing]) -> Vec<Result<Accepted, SendError>> {
+    pub async fn send_all(&self, to: &SqsPlace, messages: &[Outgoing]) -> Vec<Result<Accepted, SendError>> {
         let client = self.sending_client(&to.queue.region, to.credentials.as_ref()).await;
         let weights: Vec<Weight<'_>> = messages
             .iter()
@@ -162,9 +165,9 @@ impl Queues {
 fn told(answer: Result<SendMessageOutput, SdkError<SendMessageError, Response>>) -> Result<Accepted, Failed> {
     match answer {
         Ok(answer) => {
-            let sqs_id =
+            let engine_id =
                 answer.message_id.ok_or_else(|| Failed::unanswered("the answer names no message"))?;
-            Ok(Accepted { sqs_id })
+            Ok(Accepted { engine_id })
         }
         Err(error) => Err(Failed::from_call(&error)),
     }
@@ -174,7 +177,7 @@ fn told(answer: Result<SendMessageOutput, SdkError<SendMessageError, Response>>)
 async fn send_chunk(
     client: &Client,
     url: &str,
-    to: &Place,
+    to: &SqsPlace,
     chunk: &[&Outgoing],
 ) -> Vec<Result<Accepted, SendError>> {
     let mut results: Vec<Option<Result<Accepted, SendError>>> = vec![None; chunk.len()];
@@ -205,7 +208,7 @@ async fn send_chunk(
                     let taken = answer.successful().iter().find(|entry| entry.id() == id);
                     let failed = answer.failed().iter().find(|entry| entry.id() == id);
                     match (taken, failed) {
-                        (Some(taken), _) => Ok(Accepted { sqs_id: taken.message_id().to_owned() }),
+                        (Some(taken), _) => Ok(Accepted { engine_id: taken.message_id().to_owned() }),
                         (None, Some(failed)) => Err(judge(failed)),
                         (None, None) => Err(Failed::unanswered("the answer passes this message over")),
                     }

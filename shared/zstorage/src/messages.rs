@@ -1,3 +1,4 @@
+mod bodies;
 mod failures;
 mod letter_item;
 mod letters;
@@ -25,10 +26,10 @@ pub struct Messages {
 /// Why Messages did not do as it was asked. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum MessagesError {
-    /// The letter does not fit into one transaction.
-    #[error("a letter of {bytes} bytes cannot be kept: {MAX_LETTER_BYTES} is the most")]
+    /// The letter does not fit into one item.
+    #[error("a letter of {bytes} bytes without its body cannot be kept: {MAX_LETTER_BYTES} is the most")]
     TooLarge {
-        /// Its length: body, log and all, bytes.
+        /// The length of all of it but its body, bytes.
         bytes: usize,
     },
     /// What is to be marked refused was taken over by another call of the same key, or accepted: ask again where it stands.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bootstrap::{Aws, Endpoints};
 use delivery::{Courier, CourierParts, Writer};
 use domain::{ApiName, Clock, EntryKey, KeyId};
-use queue::{Queues, SqsConfig};
+use queue::{BrokersConfig, Engines, Queues, SqsConfig};
 use queuelink::engines::dynamodb::Durability;
 use queuelink::{House, Options};
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ pub(crate) async fn measure() {
         durability: Durability::Fast,
         clock: Clock::system(),
         sweep_every: Duration::from_secs(60),
+        brokers: queuelink::BrokerOptions::default(),
     })
     .await
     .expect("the house starts");
@@ -118,7 +119,7 @@ async fn bill(house: &House, data_dir: &std::path::Path) {
         records: Records::new(client, names.records.to_owned(), outbox.clone(), Clock::system()),
         outbox: outbox.clone(),
         catalog: catalog.clone(),
-        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        engines: Engines::new(Queues::new(aws.sqs(SqsConfig::new)), BrokersConfig::none()),
         sealer: sealer.clone(),
         clock: Clock::system(),
     };

@@ -87,6 +87,7 @@ impl Bench {
             durability: Durability::Fast,
             clock: Clock::system(),
             sweep_every: std::time::Duration::from_secs(60),
+            brokers: queuelink::BrokerOptions::default(),
         })
         .await
         .expect("the house starts");

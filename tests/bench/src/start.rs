@@ -33,6 +33,7 @@ pub(crate) async fn measure(binary: &str) {
             ("RECORDS_TABLE", "records"),
             ("OUTBOX_TABLE", "outbox"),
             ("JOBS_QUEUE", "bench-jobs"),
+            ("RETRY_QUEUE", "bench-retry"),
             ("WORKER_FUNCTION", "sqs-worker"),
         ])
         .env("KMS_KEY_ID", "alias/bench")

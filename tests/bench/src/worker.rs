@@ -25,6 +25,7 @@ pub(crate) async fn measure() {
         durability: Durability::Fast,
         clock: domain::Clock::system(),
         sweep_every: std::time::Duration::from_secs(60),
+        brokers: queuelink::BrokerOptions::default(),
     })
     .await
     .expect("the house starts");

@@ -104,6 +104,7 @@ impl TestHouse {
             durability: queuelink::engines::dynamodb::Durability::Fast,
             clock: domain::Clock::system(),
             sweep_every: std::time::Duration::from_secs(60),
+            brokers: queuelink::BrokerOptions::default(),
         };
         change(&mut options);
         let house = House::start(options).await.unwrap();
@@ -303,6 +304,7 @@ impl TestHouse {
             ("RECORDS_TABLE", "local-Records".to_owned()),
             ("OUTBOX_TABLE", "local-Outbox".to_owned()),
             ("JOBS_QUEUE", "local-jobs".to_owned()),
+            ("RETRY_QUEUE", "local-retry".to_owned()),
             ("KEY_FILE", key_file.display().to_string()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.house.dynamodb().to_owned()),
             ("AWS_ENDPOINT_URL_SQS", self.house.sqs().to_owned()),
@@ -315,7 +317,8 @@ impl TestHouse {
     }
 }
 
-async fn depth(sqs: &aws_sdk_sqs::Client, url: &str) -> u64 {
+/// Messages in a queue: visible, in flight and delayed.
+pub async fn depth(sqs: &aws_sdk_sqs::Client, url: &str) -> u64 {
     let answer = sqs
         .get_queue_attributes()
         .queue_url(url)

@@ -1,7 +1,10 @@
 //! The rules: each looks at the whole stack and names every place that breaks it.
 
+mod brokers;
+mod duties;
 mod edge;
 mod functions;
+mod network;
 mod outbox;
 mod queues;
 mod rights;
@@ -27,10 +30,19 @@ pub(super) const RULES: &[(&str, Find)] = &[
     ("the doorbell rings and holds up nobody", outbox::doorbell),
     ("the sweeper comes every minute", outbox::schedule),
     ("silence and lag are told", outbox::alarms),
+    ("brokers are off unless asked for", brokers::off),
+    ("nested stacks fit", brokers::nested),
+    ("topics and queues reach their workers", brokers::mappings),
+    ("what a worker could not settle is tried again", brokers::retries),
+    ("senders know their brokers", brokers::senders),
+    ("released senders speak TLS", brokers::encryption),
+    ("senders are in the network, and nobody else", network::members),
+    ("the network is closed", network::closed),
+    ("brokers let in senders alone", network::guarded),
     ("a role for each function", rights::roles),
     ("no unexplained wildcard", rights::wildcards),
     ("rights are bound by conditions", rights::conditions),
-    ("duties stay apart", rights::duties),
+    ("duties stay apart", duties::duties),
     ("paths stay as they are", edge::stage),
     ("routes are those of the routers", edge::routes),
     ("tables are kept safe", storage::tables),

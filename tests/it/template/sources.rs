@@ -1,4 +1,5 @@
-//! What the programs under `functions/` say of themselves: which variables they read, which paths they serve.
+//! What the programs under `functions/` say of themselves: which variables they read, which paths they serve, what they are built
+//! with.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +14,20 @@ pub(super) struct Program {
     pub(super) variables: BTreeMap<String, bool>,
     /// `POST /api/v1/zstorage/queue`, for programs that answer HTTP.
     pub(super) routes: BTreeSet<String>,
+    /// Cargo features of the released program, as its `CargoLambda.toml` names them.
+    pub(super) features: Vec<String>,
 }
 
 /// Calls of `bootstrap` that read more than the name they are given.
 const READERS: &[(&str, &[(&str, bool)])] = &[
     ("Aws::read(", &[("ACCOUNT_ID", true)]),
     (".sealing()", &[("KMS_KEY_ID", true)]),
+    (".brokers(", &[("KAFKA_BOOTSTRAP", false), ("KAFKA_LOGIN", false), ("RABBITMQ_URL", false)]),
     ("init_tracing(", &[("LOG_LEVEL", false)]),
 ];
+
+/// Calls by which a program reads what a shared room asks for, and the file in which that stands.
+const ELSEWHERE: &[(&str, &str)] = &[("HandlingSettings::read(", "shared/handling/src/start.rs")];
 
 /// Methods of `bootstrap::Reader` that take a variable's name, and whether it must be there.
 const METHODS: &[(&str, bool)] =
@@ -30,10 +37,27 @@ const METHODS: &[(&str, bool)] =
 pub(super) fn programs() -> Vec<Program> {
     let read = |name: String| {
         let files = tree::rust_files(&format!("functions/{name}/src"));
-        let source: String = files.iter().map(|file| tree::shipped(&tree::read(file))).collect();
-        Program { variables: variables(&source), routes: routes(&source), name }
+        let mut source: String = files.iter().map(|file| tree::shipped(&tree::read(file))).collect();
+        for (call, file) in ELSEWHERE {
+            if source.contains(call) {
+                source.push_str(&tree::shipped(&tree::read(file)));
+            }
+        }
+        Program {
+            variables: variables(&source),
+            routes: routes(&source),
+            features: features(&format!("functions/{name}/CargoLambda.toml")),
+            name,
+        }
     };
     tree::folders("functions").into_iter().map(read).collect()
+}
+
+/// The features that a `CargoLambda.toml` names, in one line; none where there is no such file.
+fn features(path: &str) -> Vec<String> {
+    let text = if tree::root(path).is_file() { tree::read(path) } else { String::new() };
+    let line = text.lines().find_map(|line| line.strip_prefix("features = "));
+    line.map(|line| serde_json::from_str(line).expect("a list of texts")).unwrap_or_default()
 }
 
 /// Variables that a program reads through `bootstrap`.

@@ -13,6 +13,8 @@ use super::sources::Program;
 pub(super) struct Stack {
     pub(super) text: String,
     pub(super) template: Value,
+    /// Templates nested in it, by their path: `infra/aws/msk.yaml`.
+    pub(super) nested: BTreeMap<String, Value>,
     pub(super) programs: Vec<Program>,
 }
 
@@ -26,14 +28,20 @@ pub(super) struct Statement {
 }
 
 impl Stack {
-    pub(super) fn new(text: &str, programs: Vec<Program>) -> Stack {
-        let yaml: Yaml = serde_yaml_ng::from_str(text).expect("the template is YAML");
-        Stack { text: text.to_owned(), template: plain(yaml), programs }
+    pub(super) fn new(text: &str, nested: &[(String, String)], programs: Vec<Program>) -> Stack {
+        let read = |text: &str| plain(serde_yaml_ng::from_str(text).expect("a template is YAML"));
+        let nested = nested.iter().map(|(path, text)| (path.clone(), read(text)));
+        Stack { text: text.to_owned(), template: read(text), nested: nested.collect(), programs }
     }
 
     /// What stands at a JSON pointer, `Null` where nothing does.
     pub(super) fn at(&self, pointer: &str) -> &Value {
         self.template.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// What stands at a JSON pointer of a nested template, `Null` where nothing does.
+    pub(super) fn nested_at(&self, path: &str, pointer: &str) -> &Value {
+        self.nested.get(path).and_then(|template| template.pointer(pointer)).unwrap_or(&Value::Null)
     }
 
     /// Ids of all resources of a type, in order.
@@ -71,37 +79,60 @@ impl Stack {
         events.map(|(name, event)| (name, &event["Properties"])).collect()
     }
 
-    /// Every statement of a role, those behind a condition of the stack included.
+    /// Every statement of a role, those behind a condition of the stack and those of policies beside it included.
     pub(super) fn statements(&self, role: &str) -> Vec<Statement> {
-        let policies = list(self.property(role, "Policies"));
-        let statements = policies.into_iter().flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+        let own = list(self.property(role, "Policies")).into_iter();
+        let is_given = |id: &&str| list(self.property(id, "Roles")).contains(&&json!({ "Ref": role }));
+        let beside = self.of_type("AWS::IAM::Policy").into_iter().filter(is_given);
+        let beside = beside.map(|id| self.at(&format!("/Resources/{id}/Properties")));
+        let statements = own.chain(beside).flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
         statements.flat_map(branches).map(Statement::new).collect()
     }
 
-    /// The statements of a function's role.
+    /// What a function's role allows.
     pub(super) fn rights(&self, function: &str) -> Vec<Statement> {
-        target(self.property(function, "Role")).map(|role| self.statements(role)).unwrap_or_default()
+        self.of_role(function, |effect| effect != "Deny")
     }
 
-    /// Plants a fault: `value` at `Id/path` (a property of a resource), at `/path` (from the top) or, for `text`, as a
-    /// line of the file. `Null` takes away what stands there.
+    /// What a function's role forbids.
+    pub(super) fn denials(&self, function: &str) -> Vec<Statement> {
+        self.of_role(function, |effect| effect == "Deny")
+    }
+
+    fn of_role(&self, function: &str, has: fn(&Value) -> bool) -> Vec<Statement> {
+        let role = target(self.property(function, "Role"));
+        let statements = role.map(|role| self.statements(role)).unwrap_or_default();
+        statements.into_iter().filter(|statement| has(&statement.whole["Effect"])).collect()
+    }
+
+    /// Plants a fault: `value` at `Id/path` (a property of a resource), at `/path` (from the top), at `Id/path` of a nested
+    /// template after its own path and `#`, for `text` as a line of the file, for `features of NAME` as what a program is
+    /// built with. `Null` takes away what stands there.
     pub(super) fn plant(&mut self, place: &str, value: Value) {
         if place == "text" {
             self.text.extend(["\n", value.as_str().unwrap()]);
             return;
         }
+        if let Some(name) = place.strip_prefix("features of ") {
+            let program = self.programs.iter_mut().find(|program| program.name == name).unwrap();
+            program.features = serde_json::from_value(value).unwrap();
+            return;
+        }
+        let (template, place) = match place.split_once('#') {
+            Some((path, place)) => (self.nested.get_mut(path).unwrap(), place),
+            None => (&mut self.template, place),
+        };
         let pointer = match place.split_once('/') {
             Some(("", _)) => place.to_owned(),
             Some((id, path)) => format!("/Resources/{id}/Properties/{path}"),
             None => panic!("{place} names a property"),
         };
-        self.set(&pointer, value);
+        Stack::set(template, &pointer, value);
     }
 
-    fn set(&mut self, pointer: &str, value: Value) {
+    fn set(template: &mut Value, pointer: &str, value: Value) {
         let (parent, key) = pointer.rsplit_once('/').unwrap();
-        let parent =
-            self.template.pointer_mut(parent).unwrap_or_else(|| panic!("the template has a {parent}"));
+        let parent = template.pointer_mut(parent).unwrap_or_else(|| panic!("the template has a {parent}"));
         match parent {
             Value::Object(map) if value.is_null() => {
                 map.remove(key).unwrap_or_else(|| panic!("the template has a {pointer}"));

@@ -5,7 +5,7 @@ use bootstrap::{Aws, Endpoints};
 use delivery::{Courier, CourierParts};
 use domain::{EntryKey, EntryState, MessageId, OutboxEntry, QueueId, SqsQueue};
 use jiff::Timestamp;
-use queue::{Queues, SqsConfig};
+use queue::{BrokersConfig, Engines, Queues, SqsConfig};
 use zstorage::{Outbox, Records, Sealer};
 
 use crate::engine::Engine;
@@ -88,7 +88,7 @@ fn courier(store: &Store, engine: &Engine, sealer: &Sealer, outbox: Outbox) -> C
         records: Records::new(client(&store.endpoint), "records".into(), outbox.clone(), clock.clone()),
         outbox,
         catalog: store.catalog.clone(),
-        queues: Queues::new(aws.sqs(SqsConfig::new)),
+        engines: Engines::new(Queues::new(aws.sqs(SqsConfig::new)), BrokersConfig::none()),
         sealer: sealer.clone(),
         clock,
     })

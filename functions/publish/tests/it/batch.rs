@@ -1,3 +1,4 @@
+use domain::LetterBody;
 use serde_json::{Value, json};
 
 use crate::engine::Mood;
@@ -59,7 +60,8 @@ async fn each_entry_has_its_own_result() {
     let results = &answer["results"];
     assert_eq!(results[6]["message-id"], results[7]["message-id"]);
     let letter = results[1]["problem"]["letter"].as_str().unwrap();
-    assert_eq!(house.store.messages.letters(letter).await.unwrap()[0].body.as_deref(), Some("\"poison\""));
+    let kept = LetterBody::Text("\"poison\"".to_owned());
+    assert_eq!(house.store.messages.letters(letter).await.unwrap()[0].body, Some(kept));
     let paths = |at: usize| -> Vec<&str> {
         results[at]["problem"]["errors"]
             .as_array()

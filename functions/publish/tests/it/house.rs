@@ -3,7 +3,7 @@ use bootstrap::{Aws, Endpoints};
 use delivery::Publisher;
 use domain::{Clock, Credentials, Queue, QueueId, Secret, SqsQueue};
 use publish::PublishState;
-use queue::{Queues, SqsConfig};
+use queue::{BrokersConfig, Engines, Queues, SqsConfig};
 use zstorage::{Messages, Outbox, Sealer};
 
 use crate::engine::Engine;
@@ -27,17 +27,22 @@ impl House {
 
     /// With an engine of its own.
     pub(crate) async fn before(engine: Engine) -> House {
+        House::beside(engine, BrokersConfig::none()).await
+    }
+
+    /// With brokers of its own beside an engine of its own.
+    pub(crate) async fn beside(engine: Engine, brokers: BrokersConfig) -> House {
         let store = Store::start().await;
         let messages = store.messages.clone();
-        House::of(store, messages, engine).await
+        House::of(store, messages, engine, brokers).await
     }
 
     /// With Messages of its own: one that is out of reach, say.
     pub(crate) async fn over(messages: Messages) -> House {
-        House::of(Store::start().await, messages, Engine::start().await).await
+        House::of(Store::start().await, messages, Engine::start().await, BrokersConfig::none()).await
     }
 
-    async fn of(store: Store, messages: Messages, engine: Engine) -> House {
+    async fn of(store: Store, messages: Messages, engine: Engine, brokers: BrokersConfig) -> House {
         let files = tempfile::tempdir().unwrap();
         let file = files.path().join("key");
         Sealer::create_key_file(&file).unwrap();
@@ -45,7 +50,8 @@ impl House {
         let endpoints = Endpoints { sqs: Some(engine.endpoint.clone()), ..Endpoints::default() };
         let queues = Queues::new(Aws::local(REGION, ACCOUNT, endpoints).sqs(SqsConfig::new));
         let outbox = Outbox::new(client(&store.endpoint), "outbox".into(), Clock::system());
-        let publisher = Publisher::new(messages, outbox, queues, sealer.clone(), Clock::system());
+        let publisher =
+            Publisher::new(messages, outbox, Engines::new(queues, brokers), sealer.clone(), Clock::system());
         let state = PublishState { catalog: store.catalog.clone(), publisher };
         let served =
             api::serve(publish::router(state), api::Keys::new(store.catalog.clone(), store.clock.clone()));

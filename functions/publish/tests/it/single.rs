@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use domain::{LetterOrigin, QueueState};
+use domain::{LetterBody, LetterOrigin, QueueState};
 use serde_json::json;
 
 use crate::engine::{Engine, Mood};
@@ -165,7 +165,7 @@ async fn what_the_engine_does_not_take_is_kept_and_said() {
         assert!(!answer.text.contains("arn:"), "the engine's own words stay inside: {document}");
         let letters = house.store.messages.letters(document["letter"].as_str().unwrap()).await.unwrap();
         assert_eq!(letters.len(), 1);
-        assert_eq!(letters[0].body.as_deref(), Some(r#"{"n": 1}"#));
+        assert_eq!(letters[0].body, Some(LetterBody::Text(r#"{"n": 1}"#.to_owned())));
         let origin = LetterOrigin::Publish { outcome_unknown: unknown, may_have_been_retried: true };
         assert_eq!(letters[0].origin, origin);
     };

@@ -1,10 +1,10 @@
-use domain::{EntryKey, OutboxEntry, QueueName};
+use domain::{EntryKey, OutboxEntry, Queue};
 use serde_json::{Value, json};
 
 use crate::documents::payload;
 
 /// An entry in a list: what it is about and how it stands.
-pub(super) fn of_listed(entry: &OutboxEntry, queue: Option<&QueueName>) -> Value {
+pub(super) fn of_listed(entry: &OutboxEntry, queue: Option<&Queue>) -> Value {
     let origin = entry.origin.as_ref();
     let mut document = of_message(entry, queue);
     document["entry"] = json!(entry.key.to_string());
@@ -22,7 +22,7 @@ pub(super) fn of_listed(entry: &OutboxEntry, queue: Option<&QueueName>) -> Value
 }
 
 /// An entry whole, as JSON text: its payload stands in it as it would be sent.
-pub(super) fn of_entry(entry: &OutboxEntry, queue: Option<&QueueName>) -> String {
+pub(super) fn of_entry(entry: &OutboxEntry, queue: Option<&Queue>) -> String {
     let mut document = of_listed(entry, queue);
     document["notes"] = json!(entry.notes);
     let document = document.to_string();
@@ -30,12 +30,14 @@ pub(super) fn of_entry(entry: &OutboxEntry, queue: Option<&QueueName>) -> String
     format!("{open},\"payload\":{}}}", payload(&entry.body))
 }
 
-/// What there is to say of a message, whoever asked for it.
-pub(super) fn of_message(entry: &OutboxEntry, queue: Option<&QueueName>) -> Value {
-    json!({
+/// What there is to say of a message, whoever asked for it. The engine's id bears the engine's name, as in the answer to a publish;
+/// while the message is on no queue, all that is known of it is that there is none. Once its queue is not registered any more,
+/// nobody knows whose id it is.
+pub(super) fn of_message(entry: &OutboxEntry, queue: Option<&Queue>) -> Value {
+    let mut document = json!({
         "message-id": entry.message_id.to_string(),
         "queue-id": entry.queue.to_string(),
-        "queue-name": queue.map(QueueName::as_str),
+        "queue-name": queue.map(|queue| queue.name.as_str()),
         "state": entry.state.as_str(),
         "round": entry.round,
         "failures": entry.failures,
@@ -43,8 +45,11 @@ pub(super) fn of_message(entry: &OutboxEntry, queue: Option<&QueueName>) -> Valu
         "ordering-key": entry.ordering_key,
         "committed-at": entry.committed_at.to_string(),
         "next-attempt-at": entry.next_attempt_at.map(|at| at.to_string()),
-        "sqs-id": entry.engine_id,
-    })
+    });
+    if let Some(engine) = queue.map(Queue::engine) {
+        document[engine.id_name()] = json!(entry.engine_id);
+    }
+    document
 }
 
 #[cfg(test)]
@@ -113,9 +118,8 @@ mod tests {
     fn a_scheduled_message_tells_of_no_record() {
         let entry = entry();
         let entry = OutboxEntry { key: EntryKey::Scheduled(entry.message_id), origin: None, ..entry };
-        let document = of_listed(&entry, QueueName::parse("orders").ok().as_ref());
+        let document = of_listed(&entry, None);
         assert_eq!(document["entry"], document["message-id"]);
-        assert_eq!(document["queue-name"], "orders");
         for member in ["table", "operation", "record-id", "link-id", "version"] {
             assert_eq!(document[member], Value::Null, "{member}");
         }

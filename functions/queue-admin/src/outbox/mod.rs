@@ -5,12 +5,13 @@ mod documents;
 mod scheduled;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use api::{Caller, JsonObject, Kind, PathText, Problem, QueryText};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use domain::{EntryKey, EntryState, Fault, OutboxEntry, QueueId, QueueName, Scope};
+use domain::{EntryKey, EntryState, Fault, OutboxEntry, Queue, QueueId, Scope};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -43,9 +44,10 @@ pub(crate) async fn list(
         (Err(fault), Err(problem)) => return Err(problem.with_fault(fault)),
     };
     let page = state.outbox.list(group, limit, cursor.as_ref()).await?;
-    let names = state.names(&page.items).await?;
+    let queues = state.queues_of(&page.items).await?;
+    let queue = |entry: &OutboxEntry| queues.get(&entry.queue).map(Arc::as_ref);
     let entries: Vec<Value> =
-        page.items.iter().map(|entry| documents::of_listed(entry, names.get(&entry.queue))).collect();
+        page.items.iter().map(|entry| documents::of_listed(entry, queue(entry))).collect();
     Ok(Json(json!({ "entries": entries, "cursor": page.next.map(|cursor| cursor.to_string()) })))
 }
 
@@ -57,8 +59,8 @@ pub(crate) async fn read(
 ) -> Result<Response, Problem> {
     caller.require(&Scope::DeadLetterRead)?;
     let entry = state.outbox.entry(&key(&entry)?).await?.ok_or_else(missing)?;
-    let names = state.names(std::slice::from_ref(&entry)).await?;
-    let text = documents::of_entry(&entry, names.get(&entry.queue));
+    let queue = state.catalog.queue_by_id(entry.queue).await?;
+    let text = documents::of_entry(&entry, queue.as_deref());
     Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
@@ -139,15 +141,17 @@ fn note(body: &JsonObject) -> Result<String, Problem> {
 }
 
 impl AdminState {
-    /// What the queues of `entries` are called; those that are not registered any more are left out.
-    async fn names(&self, entries: &[OutboxEntry]) -> Result<BTreeMap<QueueId, QueueName>, CatalogError> {
-        let mut names = BTreeMap::new();
-        let queues: BTreeSet<QueueId> = entries.iter().map(|entry| entry.queue).collect();
-        for id in queues {
+    /// The queues of `entries`; those that are not registered any more are left out.
+    async fn queues_of(
+        &self,
+        entries: &[OutboxEntry],
+    ) -> Result<BTreeMap<QueueId, Arc<Queue>>, CatalogError> {
+        let mut queues = BTreeMap::new();
+        for id in entries.iter().map(|entry| entry.queue).collect::<BTreeSet<_>>() {
             if let Some(queue) = self.catalog.queue_by_id(id).await? {
-                names.insert(id, queue.name.clone());
+                queues.insert(id, queue);
             }
         }
-        Ok(names)
+        Ok(queues)
     }
 }

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use api::{Caller, Kind, PathText, Problem};
 use axum::Json;
 use axum::extract::State;
-use domain::{EntryKey, EntryState, MessageId, Names, OutboxEntry, QueueName, Scope};
+use domain::{EntryKey, EntryState, MessageId, Names, OutboxEntry, Queue, Scope};
 use http::StatusCode;
 use serde_json::{Value, json};
 use zstorage::Cancelled;
@@ -17,7 +19,7 @@ pub(crate) async fn read(
     PathText(id): PathText,
 ) -> Result<Json<Value>, Problem> {
     let (_, entry, queue) = state.scheduled(&caller, &id, &[Scope::DeadLetterRead]).await?;
-    let mut document = documents::of_message(&entry, queue.as_ref());
+    let mut document = documents::of_message(&entry, queue.as_deref());
     // Once somebody began to send it, the date is the past's.
     let is_untouched = entry.state == EntryState::Scheduled && entry.lease == 0;
     document["deliver-at"] = json!(entry.next_attempt_at.filter(|_| is_untouched).map(|at| at.to_string()));
@@ -42,21 +44,21 @@ pub(crate) async fn cancel(
 }
 
 impl AdminState {
-    /// A message for a date, with its queue's name, for a caller who may publish to that queue or whom one of `others` covers.
+    /// A message for a date, with its queue, for a caller who may publish to that queue or whom one of `others` covers.
     async fn scheduled(
         &self,
         caller: &Caller,
         id: &str,
         others: &[Scope],
-    ) -> Result<(MessageId, OutboxEntry, Option<QueueName>), Problem> {
+    ) -> Result<(MessageId, OutboxEntry, Option<Arc<Queue>>), Problem> {
         let entry = match id.parse::<MessageId>() {
             Ok(id) => self.outbox.entry(&EntryKey::Scheduled(id)).await?.map(|entry| (id, entry)),
             Err(_no_id_of_ours) => None,
         };
         let (id, entry) = entry.ok_or_else(|| unknown(caller, others))?;
-        let queue = self.catalog.queue_by_id(entry.queue).await?.map(|queue| queue.name.clone());
+        let queue = self.catalog.queue_by_id(entry.queue).await?;
         if !covers_one(caller, others) {
-            let names = queue.clone().map_or(Names::Any, Names::One);
+            let names = queue.as_ref().map_or(Names::Any, |queue| Names::One(queue.name.clone()));
             caller.require(&Scope::QueuePublish(names))?;
         }
         Ok((id, entry, queue))

@@ -168,7 +168,7 @@ async fn no_queue_becomes_the_dead_letter_queue_of_another_by_its_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_of_the_system_itself_is_refused_as_what_it_is() {
     let house = House::start().await;
-    for name in ["jobs", "jobs-dead", "outbox-failed"] {
+    for name in ["jobs", "jobs-dead", "outbox-failed", "retry", "retry-dead"] {
         house.engine.make(&format!("ql-{name}"), &[]);
         let by_name = format!(r#"{{"name":"{name}","type":"sqs"}}"#);
         let answer = house.want(422, "POST /queue", &by_name).await;
@@ -202,7 +202,7 @@ async fn what_is_wrong_with_a_secret_is_said_without_quoting_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_creation_is_refused_a_url_is_asked_for() {
     let house = House::with(|settings| settings.creation_allowed = false).await;
-    let answer = house.want(422, "POST /queue", r#"{"name":"orders","type":"kafka","worker":7}"#).await;
+    let answer = house.want(422, "POST /queue", r#"{"name":"orders","type":"redis","worker":7}"#).await;
     assert_eq!(answer.faults().len(), 2, "{}", answer.text);
     let answer = house.want(422, "POST /queue", r#"{"name":"orders","type":"sqs"}"#).await;
     assert_eq!(answer.faults(), [("url".to_owned(), "required".to_owned())]);

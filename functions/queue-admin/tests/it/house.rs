@@ -1,7 +1,7 @@
 use axum::Router;
 use bootstrap::{Aws, Endpoints};
 use queue::{Ages, Mappings, Queues, SqsConfig};
-use queue_admin::{AdminState, Settings};
+use queue_admin::{AdminState, Brokers, Settings};
 use zstorage::Sealer;
 
 use crate::engine::Engine;
@@ -42,6 +42,7 @@ impl House {
             sqs_endpoint: endpoint,
             creation_allowed: true,
             worker_timeout_secs: 10,
+            brokers: Brokers::default(),
         };
         change(&mut settings);
         let state = AdminState {

@@ -7,6 +7,7 @@ mod house;
 #[path = "../../../../shared/api/tests/doubles/store.rs"]
 mod store;
 
+mod brokers;
 mod changes;
 mod create;
 mod jobs;

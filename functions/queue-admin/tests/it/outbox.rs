@@ -3,6 +3,7 @@ use domain::{
     TablePrefix,
 };
 use jiff::{SignedDuration, Timestamp};
+use queue_admin::{OwnBroker, Settings};
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -219,6 +220,41 @@ async fn a_message_for_a_date_is_looked_at_and_taken_back_until_somebody_sends_i
     for unknown in ["0BF01ARZ3NDEKTSV4RRFFQ69G5FAV", "nothing"] {
         house.want(404, &format!("GET /message/{unknown}"), "").await;
         house.want(404, &format!("DELETE /message/{unknown}"), "").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_sent_is_shown_under_the_id_of_its_queues_engine() {
+    let house = House::with(|settings: &mut Settings| {
+        settings.brokers.kafka = Some(OwnBroker::default());
+        settings.brokers.rabbitmq = Some(OwnBroker::default());
+    })
+    .await;
+    house.engine.make("ql-retry-dead", &[]);
+    for (engine, id) in [("sqs", "sqs-id"), ("kafka", "kafka-id"), ("rabbitmq", "amqp-id")] {
+        let body = json!({ "name": format!("orders-{engine}"), "type": engine, "worker": "none" });
+        let queue: QueueId = house.made(&body.to_string()).await.parse().unwrap();
+        let at = Timestamp::now() + SignedDuration::from_hours(1);
+        let waiting = house.put(scheduled(queue, at)).await;
+        let sent = house
+            .put(OutboxEntry {
+                state: EntryState::Published,
+                next_attempt_at: None,
+                engine_id: Some("there-0-7".to_owned()),
+                ..scheduled(queue, at)
+            })
+            .await;
+        for line in [format!("GET /message/{}", sent.message_id), format!("GET /outbox/{}", sent.key)] {
+            let document = house.want(200, &line, "").await.json();
+            let ids = document.as_object().unwrap().keys().filter(|key| key.ends_with("-id"));
+            let ids: Vec<_> =
+                ids.filter(|key| ["sqs-id", "kafka-id", "amqp-id"].contains(&key.as_str())).collect();
+            assert_eq!((ids, &document[id]), (vec![&id.to_owned()], &json!("there-0-7")), "{line}");
+        }
+        let listed = house.want(200, "GET /outbox?state=due", "").await.json();
+        let entries = listed["entries"].as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["entry"] == json!(waiting.key.to_string())).unwrap();
+        assert_eq!(entry.get(id), Some(&Value::Null), "{entry}");
     }
 }
 

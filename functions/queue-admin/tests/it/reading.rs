@@ -121,7 +121,7 @@ async fn a_dead_letter_shows_all_its_rounds() {
             queue_name: QueueName::parse("orders").unwrap(),
             origin: LetterOrigin::Worker,
             reason: DeadReason::new("failed", "it failed 3 times"),
-            body: (round == 0).then(|| r#"{"n": 1.0}"#.to_owned()),
+            body: (round == 0).then(|| r#"{"n": 1.0}"#.to_owned().into()),
             ordering_key: None,
             attempts: 3,
             handler: None,

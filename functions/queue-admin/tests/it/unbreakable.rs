@@ -29,7 +29,7 @@ fn path() -> impl Strategy<Value = String> {
 }
 
 fn body() -> impl Strategy<Value = Vec<u8>> {
-    let field = "\"(name|type|url|region|username|password|default-handler|schema|fifo|worker|max-failures|label|scopes|expires-at|x)\":(null|true|7|-1|1e9|\"\"|\"sqs\"|\"none\"|\"attached\"|\"a\"|\"é\"|\"\\*\"|\\[\\]|\\[\"key:read\"\\]|\\{\\}|\\{\"type\":\"x\"\\})";
+    let field = "\"(name|type|url|region|username|password|default-handler|schema|fifo|sasl|tls|partition|worker|max-failures|label|scopes|expires-at|x)\":(null|true|7|-1|1e9|\"\"|\"sqs\"|\"kafka\"|\"rabbitmq\"|\"plain\"|\"b:9092\"|\"amqps://b\"|\"none\"|\"attached\"|\"a\"|\"é\"|\"\\*\"|\\[\\]|\\[\"key:read\"\\]|\\{\\}|\\{\"type\":\"x\"\\})";
     prop_oneof![
         1 => proptest::collection::vec(any::<u8>(), 0..100),
         1 => "[\\[\\]{}\":,0-9eE.+\\-a-z \\\\]{0,60}".prop_map(String::into_bytes),

@@ -3,6 +3,12 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
+const RETRY: &str = "arn:aws:sqs:eu-west-1:123456789012:stack-retry";
+
+fn records(event: Value) -> Result<Vec<Record>, EventError> {
+    super::records(event, RETRY)
+}
+
 fn raw(id: &str) -> Value {
     json!({
         "messageId": id,
@@ -51,7 +57,6 @@ fn a_broken_record_is_broken_alone() {
     for (field, value) in [
         ("body", Value::Null),
         ("body", json!(7)),
-        ("receiptHandle", Value::Null),
         ("eventSourceARN", json!([])),
         ("attributes", json!("x")),
         ("attributes", json!({"ApproximateReceiveCount": "many"})),
@@ -89,6 +94,75 @@ fn an_id_that_is_none_is_not_believed() {
         record["messageAttributes"]["message-id"]["stringValue"] = json!(id);
         let received = records(batch(vec![record])).unwrap().remove(0).message.unwrap();
         assert_eq!(received.id(), "m1", "{id:?}");
+    }
+}
+
+/// A record of the retry queue: with these attributes instead of those that every one has.
+fn put_off(change: &[(&str, Option<&str>)]) -> Result<Received, String> {
+    let mut raw = raw("m1");
+    raw["eventSourceARN"] = json!(RETRY);
+    let mut attributes = json!({});
+    let ours = [
+        ("message-id", "orders-0-7"),
+        ("round", "2"),
+        ("queue-id", "0AV01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+        ("engine-id", "orders-0-7"),
+    ];
+    let ours = ours.iter().map(|(name, value)| (*name, Some(*value)));
+    for (name, value) in ours.chain(change.iter().copied()) {
+        attributes[name] =
+            value.map_or(Value::Null, |value| json!({ "stringValue": value, "dataType": "String" }));
+    }
+    raw["messageAttributes"] = attributes;
+    let record = records(batch(vec![raw])).unwrap().remove(0);
+    // The retry queue keeps no order, whatever order was kept before.
+    assert_eq!((record.group, record.queue_arn.as_deref()), (None, Some(RETRY)));
+    record.message
+}
+
+#[test]
+fn a_message_of_the_retry_queue_is_as_its_broker_gave_it() {
+    let queue = "0AV01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+    let received = put_off(&[]).unwrap();
+    assert_eq!(received.source, Source::Retry { queue, not_before: None });
+    assert_eq!((received.id(), received.engine_id.as_str(), received.round), ("orders-0-7", "orders-0-7", 2));
+    assert_eq!(received.receive_count, 4, "the broker's receipt counts, too");
+    assert_eq!((received.group, received.sent_at), (None, None));
+    assert_eq!(received.body, Body::Text(r#"{"handler":"signup"}"#.to_owned()));
+    let received = put_off(&[
+        ("not-before", Some("1700000900")),
+        ("sent-at", Some("1700000000123")),
+        ("ordering-key", Some("customer 1")),
+        ("body-at", Some("orders-0-7#00ff")),
+        ("attributes", Some(r#"{"tenant":"t1","held":"x"}"#)),
+        ("of-somebody-else", Some("1")),
+    ]);
+    let received = received.unwrap();
+    let time = Timestamp::from_second(1_700_000_900).unwrap();
+    assert_eq!(received.source, Source::Retry { queue, not_before: Some(time) });
+    assert_eq!(received.sent_at.unwrap().as_millisecond(), 1_700_000_000_123);
+    assert_eq!(
+        (received.group.as_deref(), received.body),
+        (Some("customer 1"), Body::Kept("orders-0-7#00ff".to_owned()))
+    );
+    let own = [("held", "x"), ("tenant", "t1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(received.attributes, own.into());
+}
+
+#[test]
+fn what_others_put_on_the_retry_queue_is_broken_alone() {
+    for (name, value, part) in [
+        ("queue-id", None, "no attribute queue-id"),
+        ("queue-id", Some("orders"), "queue-id that is none of ours"),
+        ("message-id", None, "no attribute message-id"),
+        ("round", Some("two"), "round"),
+        ("engine-id", None, "engine-id"),
+        ("not-before", Some("soon"), "not-before"),
+        ("not-before", Some("9223372036854775807"), "no time at all"),
+        ("attributes", Some("[1]"), "attributes"),
+    ] {
+        let error = put_off(&[(name, value)]).unwrap_err();
+        assert!(error.contains(part), "{error}");
     }
 }
 

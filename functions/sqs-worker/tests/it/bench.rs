@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bootstrap::{Aws, Endpoints};
-use domain::{Clock, HandlerName, Letter, PackageFiles, PackageName, Queue, SqsQueue, WorkerMode};
+use domain::{
+    Clock, Destination, Guard, HandlerName, KafkaTopic, Letter, PackageFiles, PackageName, Queue, QueueId,
+    SqsQueue, WorkerMode,
+};
 use egress::{FetchPolicy, Fetcher, Mailer};
-use handling::{Door, DoorParts, Handlers, HandlersParts, Handling, HandlingParts};
+use handling::{
+    BrokerHandling, Door, DoorParts, Handlers, HandlersParts, Handling, HandlingParts, LiveHandlers,
+};
 use jiff::SignedDuration;
 use lua_host::{Bundle, SandboxConfig};
-use queue::{Queues, SqsConfig};
+use queue::{Queues, RetryQueue, SqsConfig};
 use serde_json::{Value, json};
 use sqs_worker::SqsWorker;
-use zstorage::{Catalog, Messages, Sealer};
+use zstorage::{Catalog, Messages, Outbox, Records, Sealer};
 
 use crate::double::{Call, Double};
 use crate::registered::queue_at;
@@ -31,17 +36,22 @@ const HANDLERS: &[(&str, &str)] = &[
     ),
     ("retry", "context.runtime.RetryMessage(77)"),
     ("loop", "while true do end"),
+    ("look", "require('@std/http').fetch(context.message.body.probe) context.runtime.AckMessage()"),
     ("obey", "if context.message.body.fails then error('told to') end context.runtime.AckMessage()"),
 ];
 
 pub(crate) struct Bench {
     pub(crate) double: Double,
     pub(crate) worker: SqsWorker,
+    /// What msk-worker and mq-worker handle by.
+    pub(crate) broker: BrokerHandling,
     pub(crate) catalog: Catalog,
+    pub(crate) records: Records,
+    pub(crate) outbox: Outbox,
     /// Seals for this worker alone: another one has another key.
     pub(crate) sealer: Sealer,
     url: String,
-    messages: Messages,
+    pub(crate) messages: Messages,
     /// How far the clock is on by which releases are looked for; otherwise it stands still.
     ahead_secs: Arc<AtomicI64>,
 }
@@ -58,7 +68,7 @@ impl Bench {
 
     /// Another worker of the same stack, which starts now.
     pub(crate) async fn another(&self) -> Bench {
-        Bench::beside((self.double.clone(), self.url.clone()), bundle(), None).await
+        Bench::beside((self.double.clone(), self.url.clone()), None, bundle(), None).await
     }
 
     /// Makes these files the active release of `package`, unseen: nothing is compiled here.
@@ -70,7 +80,7 @@ impl Bench {
     }
 
     pub(crate) async fn of(bundle: Bundle, mailer: Option<Mailer>) -> Bench {
-        Bench::beside(Double::start().await, bundle, mailer).await
+        Bench::beside(Double::start().await, None, bundle, mailer).await
     }
 
     /// A worker that starts while its store refuses to be read.
@@ -79,7 +89,7 @@ impl Bench {
         double.0.refuse(&["GetItem"]);
         let source = "return function(context) context.runtime.AckMessage() end".to_owned();
         let bundle = Bundle::from_sources([("bench/ack.luau".to_owned(), source)]).unwrap();
-        Bench::beside(double, bundle, None).await
+        Bench::beside(double, None, bundle, None).await
     }
 
     /// The next batch looks for releases.
@@ -87,14 +97,27 @@ impl Bench {
         self.ahead_secs.fetch_add(5, Ordering::SeqCst);
     }
 
-    async fn beside((double, url): (Double, String), bundle: Bundle, mailer: Option<Mailer>) -> Bench {
+    /// A worker whose DynamoDB is the engine at this endpoint.
+    pub(crate) async fn over(dynamodb: String) -> Bench {
+        Bench::beside(Double::start().await, Some(dynamodb), bundle(), None).await
+    }
+
+    async fn beside(
+        (double, url): (Double, String),
+        dynamodb: Option<String>,
+        bundle: Bundle,
+        mailer: Option<Mailer>,
+    ) -> Bench {
+        let dynamodb = dynamodb.unwrap_or_else(|| url.clone());
         let endpoints =
-            Endpoints { dynamodb: Some(url.clone()), sqs: Some(url.clone()), ..Endpoints::default() };
+            Endpoints { dynamodb: Some(dynamodb), sqs: Some(url.clone()), ..Endpoints::default() };
         let aws = Aws::local("eu-west-1", "000000000000", endpoints);
         let program = Path::new(env!("CARGO_BIN_EXE_sqs-worker"));
         let queues = Queues::new(aws.sqs(SqsConfig::new));
         let catalog = Catalog::new(aws.dynamodb(), "catalog".to_owned(), Clock::system());
         let messages = Messages::new(aws.dynamodb(), "messages".to_owned(), Clock::system());
+        let outbox = Outbox::new(aws.dynamodb(), "outbox".to_owned(), Clock::system());
+        let records = Records::new(aws.dynamodb(), "records".to_owned(), outbox.clone(), Clock::system());
         let files = tempfile::tempdir().unwrap();
         Sealer::create_key_file(&files.path().join("key")).unwrap();
         let sealer = Sealer::from_key_file(&files.path().join("key")).unwrap();
@@ -107,18 +130,24 @@ impl Bench {
             sealer: sealer.clone(),
             clock: Clock::new(move || began + SignedDuration::from_secs(hands.load(Ordering::SeqCst))),
         });
+        // The tests' own servers are on this machine.
+        let guard = Guard::internet().with_loopback(true);
+        let fetcher = Fetcher::new(FetchPolicy { guard, ..FetchPolicy::default() });
         let handling = Handling::new(HandlingParts {
             handlers: handlers.await.unwrap(),
             catalog: catalog.clone(),
             messages: messages.clone(),
+            records: records.clone(),
             queues: queues.clone(),
-            door: Door::new(DoorParts { mailer, fetcher: Fetcher::new(FetchPolicy::default()) }),
+            door: Door::new(DoorParts { mailer, fetcher }),
             clock: Clock::system(),
             config: json!({}),
             cpu_budget: Duration::from_millis(300),
         });
-        let worker = SqsWorker::new(handling, queues);
-        Bench { double, worker, catalog, sealer, url, messages, ahead_secs }
+        let retry = RetryQueue::new(queues.clone(), place("stack-retry"));
+        let broker = BrokerHandling::new(handling.clone(), retry);
+        let worker = SqsWorker::new(handling, queues, place("stack-retry"));
+        Bench { double, worker, broker, catalog, records, outbox, sealer, url, messages, ahead_secs }
     }
 
     /// A bench with one registered queue, `orders` or `orders.fifo`, with its dead-letter queue; `change` makes it special.
@@ -136,6 +165,30 @@ impl Bench {
         bench.catalog.create_queue(&queue).await.unwrap();
         bench.double.calls();
         bench
+    }
+
+    /// A bench with the registered topic `orders`, whose dead letters go to the stack's queue for them.
+    pub(crate) async fn with_topic(change: impl FnOnce(&mut Queue)) -> Bench {
+        Bench::with_queue("orders", |queue| {
+            queue.destination = Destination::Kafka(KafkaTopic { cluster: None, partition: None });
+            queue.dead_letter_queue = Some(place("stack-retry-dead"));
+            queue.owned = false;
+            change(queue);
+        })
+        .await
+    }
+
+    /// Registers the topic `name`, with nowhere for its dead letters.
+    pub(crate) async fn register(&self, name: &str) -> QueueId {
+        let destination = Destination::Kafka(KafkaTopic { cluster: None, partition: None });
+        let queue = Queue { destination, ..queue_at(name, place(name), Clock::system().now()) };
+        self.catalog.create_queue(&queue).await.unwrap();
+        queue.id
+    }
+
+    /// The handlers of now.
+    pub(crate) async fn live(&self) -> Arc<LiveHandlers> {
+        self.broker.handlers_for_batch(Duration::from_secs(5)).await.unwrap()
     }
 
     /// Gives the worker a batch; the ids it wants back, in the answer's own JSON.

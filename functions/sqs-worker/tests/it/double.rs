@@ -17,6 +17,10 @@ struct State {
     items: BTreeMap<(String, String), Map<String, Value>>,
     calls: Vec<Call>,
     refused: BTreeSet<String>,
+    /// These are never answered.
+    unanswered: BTreeSet<String>,
+    /// SQS takes no larger body.
+    largest_body: Option<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -29,8 +33,12 @@ impl Double {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = double.clone();
-        let router = Router::new()
-            .fallback(async move |headers: HeaderMap, body: Bytes| state.answer(&headers, &body));
+        let router = Router::new().fallback(async move |headers: HeaderMap, body: Bytes| {
+            if state.is_unanswered(&headers) {
+                std::future::pending::<()>().await;
+            }
+            state.answer(&headers, &body)
+        });
         tokio::spawn(async move { axum::serve(listener, router).await });
         (double, url)
     }
@@ -45,21 +53,45 @@ impl Double {
         self.0.lock().unwrap().refused = operations.iter().map(|operation| (*operation).to_owned()).collect();
     }
 
+    /// From now on these operations are never answered, nor carried out.
+    pub(crate) fn leave_unanswered(&self, operations: &[&str]) {
+        self.0.lock().unwrap().unanswered =
+            operations.iter().map(|operation| (*operation).to_owned()).collect();
+    }
+
+    /// From now on SQS takes no body of more bytes.
+    pub(crate) fn take_bodies_of(&self, bytes: usize) {
+        self.0.lock().unwrap().largest_body = Some(bytes);
+    }
+
+    /// The keys of all that is kept.
+    pub(crate) fn keys(&self) -> Vec<(String, String)> {
+        self.0.lock().unwrap().items.keys().cloned().collect()
+    }
+
     /// Forgets an item as if it had never been kept.
     pub(crate) fn lose(&self, pk: &str, sk: &str) {
         let lost = self.0.lock().unwrap().items.remove(&(pk.to_owned(), sk.to_owned()));
         assert!(lost.is_some(), "there is no item {pk} {sk}");
     }
 
+    fn is_unanswered(&self, headers: &HeaderMap) -> bool {
+        self.0.lock().unwrap().unanswered.contains(&operation_of(headers))
+    }
+
     fn answer(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, String) {
-        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = operation_of(headers);
         let input: Value = serde_json::from_slice(body).unwrap_or_default();
         let mut state = self.0.lock().unwrap();
         state.calls.push((operation.clone(), input.clone()));
         if state.refused.contains(&operation) {
             let error =
                 json!({"__type": "com.amazon.coral.service#AccessDeniedException", "message": "planted"});
+            return (StatusCode::BAD_REQUEST, error.to_string());
+        }
+        let body = input["MessageBody"].as_str().map_or(0, str::len);
+        if state.largest_body.is_some_and(|largest| body > largest) {
+            let error = json!({"__type": "com.amazonaws.sqs#InvalidParameterValue", "message": "planted"});
             return (StatusCode::BAD_REQUEST, error.to_string());
         }
         (StatusCode::OK, state.carry_out(&operation, &input).to_string())
@@ -114,6 +146,11 @@ impl State {
             _ => json!({}),
         }
     }
+}
+
+fn operation_of(headers: &HeaderMap) -> String {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    target.rsplit('.').next().unwrap_or_default().to_owned()
 }
 
 fn key(of: &Value) -> (String, String) {

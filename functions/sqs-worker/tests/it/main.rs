@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bench;
+mod brokers;
 mod double;
+mod held;
 mod on_boarding;
 #[path = "../../../../shared/domain/tests/doubles/queue.rs"]
 mod registered;
@@ -11,7 +13,7 @@ mod releases;
 use std::time::Duration;
 
 use bench::{Bench, handler, names, record, record_of, visibilities};
-use domain::{LetterOrigin, LetterState};
+use domain::{LetterBody, LetterOrigin, LetterState};
 use serde_json::json;
 
 #[tokio::test]
@@ -79,7 +81,7 @@ async fn the_third_failure_is_kept_then_forwarded_then_acknowledged() {
         (&json!("0BF1"), &json!("2"))
     );
     let letter = bench.letters("0BF1").await.remove(0);
-    assert_eq!((letter.round, letter.attempts, letter.body.as_deref()), (2, 3, None));
+    assert_eq!((letter.round, letter.attempts, letter.body), (2, 3, None));
     assert_eq!((letter.origin, letter.state), (LetterOrigin::Worker, LetterState::Open));
     assert_eq!((letter.reason.code.as_str(), letter.handler), ("failed", handler("bench/throw")));
     assert!(letter.reason.message.contains("boom"), "{}", letter.reason.message);
@@ -212,7 +214,8 @@ async fn a_dead_letter_of_a_group_goes_to_the_fifo_queue_in_its_group_and_the_gr
 async fn a_queue_without_a_dead_letter_queue_keeps_the_body_in_the_letter() {
     let bench = Bench::with_queue("orders", |queue| queue.dead_letter_queue = None).await;
     assert!(bench.run(vec![record("m", "reject", 1)]).await.is_empty());
-    assert_eq!(bench.letters("m").await[0].body.as_deref(), Some(r#"{"handler":"reject"}"#));
+    let body = LetterBody::Text(r#"{"handler":"reject"}"#.to_owned());
+    assert_eq!(bench.letters("m").await[0].body, Some(body));
     assert!(!names(&bench.double.calls()).contains(&"SendMessage"));
 }
 

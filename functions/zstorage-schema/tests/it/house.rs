@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use bootstrap::{Aws, Endpoints};
-use domain::{ApiName, KeyId, Queue, QueueState, RawFields, SqsQueue};
+use domain::{ApiName, Destination, KeyId, Queue, QueueState, RawFields, SqsQueue};
 use queue::{JobsQueue, Queues, SqsConfig};
 use zstorage::{By, DataKeys, OpenTable, Outbox, Records, Sealer};
 use zstorage_schema::SchemaState;
@@ -116,6 +116,13 @@ impl House {
     /// A standard queue in this state.
     pub(crate) async fn queue_in(&self, name: &str, state: QueueState) -> String {
         self.registered(name, false, state).await
+    }
+
+    /// A queue of the installation's own Kafka or RabbitMQ.
+    pub(crate) async fn queue_of(&self, name: &str, destination: Destination) {
+        let place = SqsQueue { region: REGION.into(), account: ACCOUNT.into(), name: name.into() };
+        let queue = Queue { destination, ..queue_at(name, place, self.store.clock.now()) };
+        self.store.catalog.create_queue(&queue).await.unwrap();
     }
 
     async fn registered(&self, name: &str, fifo: bool, state: QueueState) -> String {

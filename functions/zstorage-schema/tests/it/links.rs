@@ -1,4 +1,4 @@
-use domain::QueueState;
+use domain::{Destination, KafkaTopic, QueueState, RabbitMqQueue};
 use serde_json::{Value, json};
 
 use crate::house::House;
@@ -129,6 +129,20 @@ async fn every_fault_of_a_link_is_named_at_once_and_nothing_is_saved() {
         )
         .await;
     house.want(422, &format!("PUT /link/{id}"), "[]").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn links_point_to_queues_of_every_engine_and_keys_keep_order_where_order_is_kept() {
+    let house = house().await;
+    house.queue_of("topic", Destination::Kafka(KafkaTopic { cluster: None, partition: None })).await;
+    house.queue_of("rabbit", Destination::RabbitMq(RabbitMqQueue { broker: None })).await;
+    let link = |queue: &str, more: &str| format!(r#"{{"queue":"{queue}","on":["create"]{more}}}"#);
+    let keyed = r#","ordering-key":"${new.email}""#;
+    for (queue, more) in [("topic", ""), ("topic", keyed), ("line", keyed), ("rabbit", ""), ("events", "")] {
+        made(&house, &link(queue, more)).await;
+    }
+    house.refused(POST, &link("rabbit", keyed), &[("ordering-key", "not-on-rabbitmq")]).await;
+    house.refused(POST, &link("events", keyed), &[("ordering-key", "not-on-standard")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@
 #[path = "../../../../shared/delivery/tests/doubles/engine.rs"]
 mod engine;
 mod house;
+#[path = "../../../../shared/delivery/tests/doubles/kafka.rs"]
+mod kafka;
 #[path = "../../../../shared/domain/tests/doubles/queue.rs"]
 mod registered;
 #[path = "../../../../shared/api/tests/doubles/store.rs"]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Mood;
 use crate::house::House;
+use crate::kafka::Kafka;
 use crate::tables::Design;
 
 const NEW: &str = r#"{"apiName":"Thing","fields":{"code":"a"}}"#;
@@ -18,15 +19,22 @@ async fn linked(mode: LinkMode) -> House {
     house
 }
 
-/// The one message that an answer tells of: its id and the engine's.
+/// The one message that an answer tells of: its id and that of SQS.
 fn message(document: &Value) -> (String, String) {
+    message_of(document, "sqs-id")
+}
+
+/// The one message that an answer tells of: its id and the engine's, under that name.
+fn message_of(document: &Value, name: &str) -> (String, String) {
     let messages = document["messages"].as_array().unwrap_or_else(|| panic!("{document}"));
     assert_eq!(messages.len(), 1, "{document}");
     let mut keys: Vec<_> = messages[0].as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
-    assert_eq!(keys, ["message-id", "queue-id", "sqs-id"], "{document}");
+    let mut expect = ["message-id", "queue-id", name];
+    expect.sort_unstable();
+    assert_eq!(keys, expect, "{document}");
     let text = |key: &str| messages[0][key].as_str().unwrap().to_owned();
-    (text("message-id"), text("sqs-id"))
+    (text("message-id"), text(name))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,6 +55,35 @@ async fn a_strict_write_is_on_its_queue_when_the_answer_comes() {
     assert_eq!(sent[0]["MessageAttributes"]["message-id"]["StringValue"], message_id);
     // What its handler writes is one deeper.
     assert_eq!(sent[1]["MessageAttributes"]["link-depth"]["StringValue"], "8");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strict_write_to_kafka_tells_where_its_record_lies_and_without_kafka_leaves_nothing() {
+    let kafka = Kafka::start(&["events"]);
+    let house = House::beside(kafka.own()).await;
+    let queue = house.topic("events").await;
+    house.tables.table("Thing", Design::new().text("code").linked(queue, LinkMode::Strict)).await;
+    let key = [("idempotency-key", "k")];
+    let made = house.ask("POST /record/new", &key, NEW).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let told = message_of(&made.json(), "kafka-id");
+    assert_eq!(told.1, "events-0-0");
+    let record = kafka.records("events").pop().unwrap();
+    assert!(record.headers.contains(&("message-id".to_owned(), told.0.clone())), "{record:?}");
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(record.key.as_deref(), Some(id.as_str()));
+    let again = house.ask("POST /record/new", &key, NEW).await;
+    assert_eq!(message_of(&again.json(), "kafka-id"), told);
+    kafka.is_away(true);
+    // So soon after another record librdkafka's counters do not tell the two apart; of the next one they do.
+    assert_eq!(house.ask("POST /record/new", &[], NEW).await.problem(), 503);
+    let refused = house.ask(&format!("PUT /record/{id}"), &[], CHANGE).await;
+    assert_eq!(refused.problem(), 503, "{}", refused.text);
+    assert_eq!(refused.json()["outcome"], Value::Null);
+    kafka.is_away(false);
+    let changed = house.ask(&format!("PUT /record/{id}"), &[("if-match", "1")], CHANGE).await;
+    assert_eq!(changed.status, 200, "{}", changed.text);
+    assert_eq!(message_of(&changed.json(), "kafka-id").1, "events-0-1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

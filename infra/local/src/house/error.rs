@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use domain::causes;
+use domain::{Fault, causes};
 
 use crate::engines::EngineError;
 use crate::folder::FolderError;
@@ -55,6 +55,14 @@ pub enum StartError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// A broker that was named cannot be one.
+    #[error("{option}: {}", .fault.message)]
+    Broker {
+        /// By which option.
+        option: &'static str,
+        /// What is wrong; the text is not quoted, for a password may stand in it.
+        fault: Fault,
     },
     /// A part of the house did not come up.
     #[error("{part} did not start: {}", causes(source.as_ref()))]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use api::BASE;
 
+use super::brokers::BrokerAddresses;
 use crate::runtime::Runtime;
 
 /// Which start this is.
@@ -24,11 +25,12 @@ const MAIL: &str = r#"{"handler":"send_email","to":"example@example.com","subjec
 
 const STUDENT: &str = r#"{"apiName":"Estudante","fields":{"nome":"Ana","email":"ana@example.com"}}"#;
 
-/// The start line, last so that it stands right above what follows; before it, at the first start, the admin key, this
-/// once, and three commands to try. `open` is where the API listens if other machines can reach it.
+/// The start line, last so that it stands right above what follows; before it where the brokers are, and at the first start the
+/// admin key, this once, and three commands to try. `open` is where the API listens if other machines can reach it.
 pub(super) fn greeting(
     start: Start,
     open: Option<SocketAddr>,
+    brokers: &BrokerAddresses,
     runtime: &Runtime,
     runtime_file: &str,
 ) -> String {
@@ -40,7 +42,8 @@ pub(super) fn greeting(
         )
     });
     let ready = format!(
-        "{careful}Queuelink is ready at {api} (mailbox: {mailbox}, for tools: {runtime_file}). Ctrl-C stops it.\n"
+        "{careful}{}Queuelink is ready at {api} (mailbox: {mailbox}, for tools: {runtime_file}). Ctrl-C stops it.\n",
+        brokers.lines()
     );
     if start == Start::Later {
         return ready;
@@ -86,9 +89,13 @@ mod tests {
         }
     }
 
+    fn brokers() -> BrokerAddresses {
+        BrokerAddresses { kafka: "127.0.0.1:9092".into(), embedded: true, rabbitmq: None }
+    }
+
     #[test]
     fn the_key_is_shown_once_with_three_commands() {
-        let first = greeting(Start::FirstWithSamples, None, &runtime(), "/data/runtime.json");
+        let first = greeting(Start::FirstWithSamples, None, &brokers(), &runtime(), "/data/runtime.json");
         let last = first.lines().last().unwrap_or_default();
         assert!(last.starts_with("Queuelink is ready at http://127.0.0.1:8787 "), "{first}");
         assert!(first.contains(
@@ -99,15 +106,16 @@ mod tests {
         assert!(
             first.contains("/record/new?wait=published' ") && first.contains("\"apiName\":\"Estudante\"")
         );
-        let without = greeting(Start::First, None, &runtime(), "/data/runtime.json");
+        let without = greeting(Start::First, None, &brokers(), &runtime(), "/data/runtime.json");
         assert!(without.contains("-d '{\"name\":\"on-boarding\","));
         for text in [first, without] {
             assert_eq!(text.matches("\n  curl ").count() + text.matches("\n  cat ").count(), 3, "{text}");
         }
-        let later = greeting(Start::Later, None, &runtime(), "/data/runtime.json");
-        assert!(!later.contains("ql_key") && later.lines().count() == 1, "{later}");
+        let later = greeting(Start::Later, None, &brokers(), &runtime(), "/data/runtime.json");
+        assert!(!later.contains("ql_key") && later.lines().count() == 2, "{later}");
+        assert!(later.starts_with("Kafka is embedded at 127.0.0.1:9092, in memory: "), "{later}");
         let open = "0.0.0.0:8787".parse().ok();
-        let open = greeting(Start::Later, open, &runtime(), "/data/runtime.json");
+        let open = greeting(Start::Later, open, &brokers(), &runtime(), "/data/runtime.json");
         assert!(
             open.starts_with("Careful: the API listens on 0.0.0.0:8787") && open.ends_with(&later),
             "{open}"

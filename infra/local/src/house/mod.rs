@@ -1,10 +1,12 @@
 //! The whole system in one process: engines beneath, functions above, and what AWS does between them.
 
+mod brokers;
 mod error;
 mod first;
 mod greeting;
 mod ground;
 mod outbox;
+mod queues;
 mod services;
 mod tables;
 mod worker;
@@ -23,7 +25,7 @@ use bootstrap::Aws;
 use delivery::{CourierParts, Publisher, Writer};
 use domain::{Clock, Secret};
 use publish::PublishState;
-use queue::{Queues, SqsConfig};
+use queue::{Engines, Queues, SqsConfig};
 use queue_admin::{AdminState, Settings};
 use tokio::net::TcpListener;
 use zstorage::{Catalog, Jobs, Messages, Outbox, Records, TableNames};
@@ -32,16 +34,19 @@ use crate::control::Control;
 use crate::engines::dynamodb::Durability;
 use crate::engines::sqs::SqsEngine;
 use crate::folder::DataFolder;
-use crate::mapping::{Functions, Mappings, Source, Streams, call_every};
+use crate::mapping::{BrokerMappings, BrokerParts, Functions, Mappings, Source, Streams, call_every};
 use crate::runtime::Runtime;
 
+pub use brokers::BrokerOptions;
+use brokers::{BrokerAddresses, OwnBrokers, after_changes};
 pub use error::StartError;
 use first::AdminKey;
 use greeting::Start;
 use ground::{Ground, TABLES_FILE};
+use queues::SystemQueue;
 use services::{Service, Stopped};
-use tables::{JOB_WORKER, TableParts};
-use worker::WorkerParts;
+use tables::{JOB_WORKER, JOBS, TableParts};
+use worker::{WorkerParts, Workers};
 
 /// Where everything on this machine is, in ARNs.
 const REGION: &str = "us-east-1";
@@ -58,6 +63,14 @@ const WORKER: &str = "sqs-worker";
 
 /// Its timeout, as in the template.
 const WORKER_TIMEOUT_SECS: u32 = 10;
+
+/// What handlers are to do again for Kafka and RabbitMQ.
+const RETRY: SystemQueue = SystemQueue {
+    name: "retry",
+    part: "the retry queue",
+    function: WORKER,
+    timeout_secs: WORKER_TIMEOUT_SECS,
+};
 
 /// A poll waits a few seconds; one that takes so long is lost.
 const POLL_WITHIN: Duration = Duration::from_secs(20);
@@ -87,6 +100,8 @@ pub struct Options {
     pub clock: Clock,
     /// How often the outbox is swept: what its stream missed, and what has come due. A minute on AWS.
     pub sweep_every: Duration,
+    /// The brokers beside the embedded engines.
+    pub brokers: BrokerOptions,
 }
 
 /// A running house. It should be stopped by [`House::stop`]; if it is dropped instead, or killed, the next start finds
@@ -99,6 +114,8 @@ pub struct House {
     open: Option<SocketAddr>,
     sqs: SqsEngine,
     mappings: Mappings,
+    own_brokers: BrokerAddresses,
+    brokers: BrokerMappings,
     streams: Streams,
     sweeper: Service,
     api: Service,
@@ -116,6 +133,7 @@ impl House {
         let folder = DataFolder::open(&options.data_dir)?;
         let runtime_file = folder.join("runtime.json");
         let kept_key = Runtime::read_admin_key(&runtime_file)?;
+        let own = OwnBrokers::open(&options.brokers)?;
         let bundle = worker::bundle(&options.handlers_dir).await?;
         let door = TcpListener::bind(options.listen)
             .await
@@ -128,7 +146,7 @@ impl House {
         let ground = Ground::open(&folder, options.durability, &clock).await?;
         let aws = Aws::local(REGION, ACCOUNT, ground.endpoints.clone());
         let sqs = ground.sqs.clone();
-        let (smtp_url, engines) = (ground.smtp_url.clone(), ground.addresses()?);
+        let (smtp_url, closed) = (ground.smtp_url.clone(), ground.addresses()?);
         let writes = ground.writes();
         let (mut below, control) = ground.serve(&mailbox);
 
@@ -138,26 +156,30 @@ impl House {
         let catalog = Catalog::new(aws.dynamodb(), CATALOG.to_owned(), clock.clone());
         let messages = Messages::new(aws.dynamodb(), MESSAGES.to_owned(), clock.clone());
         let queues = Queues::new(aws.sqs(SqsConfig::new));
-        let worker = worker::start(WorkerParts {
+        let outbox = Outbox::new(aws.dynamodb(), OUTBOX.to_owned(), clock.clone());
+        let records = Records::new(aws.dynamodb(), RECORDS.to_owned(), outbox.clone(), clock.clone());
+        let engines = Engines::new(queues.clone(), own.config(&closed));
+        let workers = worker::start(WorkerParts {
             program: options.sandbox_program,
             bundle,
             catalog: catalog.clone(),
             messages: messages.clone(),
+            records: records.clone(),
             queues: queues.clone(),
+            retry: RETRY.place(),
             sealer: sealer.clone(),
             smtp_url,
-            engines,
+            closed: closed.clone(),
             clock: clock.clone(),
         })
         .await?;
         let source =
             Source { sqs: polling_client(&aws), endpoint: aws.endpoints.sqs.clone().unwrap_or_default() };
-        let outbox = Outbox::new(aws.dynamodb(), OUTBOX.to_owned(), clock.clone());
         let courier = CourierParts {
-            records: Records::new(aws.dynamodb(), RECORDS.to_owned(), outbox.clone(), clock.clone()),
+            records,
             outbox: outbox.clone(),
             catalog: catalog.clone(),
-            queues: queues.clone(),
+            engines: engines.clone(),
             sealer: sealer.clone(),
             clock: clock.clone(),
         };
@@ -170,9 +192,20 @@ impl House {
             sealer: sealer.clone(),
             clock: clock.clone(),
         };
-        let functions = Functions::default().with(WORKER, worker).with(JOB_WORKER, tables.worker());
+        let Workers { sqs_worker, msk_worker, mq_worker } = workers;
+        let functions = Functions::default().with(WORKER, sqs_worker).with(JOB_WORKER, tables.worker());
         let mappings = Mappings::open(folder.join("mappings.json"), source, functions, clock.clone())?;
-        tables.attach(&mappings).await?;
+        JOBS.attach(&queues, &mappings).await?;
+        RETRY.attach(&queues, &mappings).await?;
+        let (own_brokers, known) = (own.addresses(), own.known(&closed));
+        let told = configuration(&key_file, &own);
+        let brokers = BrokerMappings::new(BrokerParts {
+            catalog: catalog.clone(),
+            engines: engines.clone(),
+            embedded: own.embedded,
+            msk_worker,
+            mq_worker,
+        });
         let ages = sqs.clone();
         let desk = Control::new(
             REGION,
@@ -181,32 +214,33 @@ impl House {
             move |queue: &str| ages.oldest_age_secs(queue),
             clock.clone(),
         )
-        .with_function(format!("{STACK}-queue-admin"), configuration(&key_file));
+        .with_function(format!("{STACK}-queue-admin"), told);
         below.push(Service::start("control", |stopped| serve(control, desk.router(), stopped)));
 
         let publisher =
-            Publisher::new(messages.clone(), outbox.clone(), queues.clone(), sealer.clone(), clock.clone());
-        let routes = publish::router(PublishState { catalog: catalog.clone(), publisher }).merge(
-            queue_admin::router(AdminState {
-                catalog: catalog.clone(),
-                messages,
-                jobs: tables.jobs.clone(),
-                outbox,
-                queues,
-                mappings: queue::Mappings::new(aws.lambda(), WORKER.to_owned()),
-                ages: queue::Ages::new(aws.cloudwatch()),
-                sealer,
-                clock: clock.clone(),
-                settings: Settings {
-                    stack: STACK.to_owned(),
-                    region: REGION.to_owned(),
-                    account: ACCOUNT.to_owned(),
-                    sqs_endpoint: aws.endpoints.sqs.clone(),
-                    creation_allowed: true,
-                    worker_timeout_secs: WORKER_TIMEOUT_SECS,
-                },
-            }),
-        );
+            Publisher::new(messages.clone(), outbox.clone(), engines, sealer.clone(), clock.clone());
+        let registry = queue_admin::router(AdminState {
+            catalog: catalog.clone(),
+            messages,
+            jobs: tables.jobs.clone(),
+            outbox,
+            queues,
+            mappings: queue::Mappings::new(aws.lambda(), WORKER.to_owned()),
+            ages: queue::Ages::new(aws.cloudwatch()),
+            sealer,
+            clock: clock.clone(),
+            settings: Settings {
+                stack: STACK.to_owned(),
+                region: REGION.to_owned(),
+                account: ACCOUNT.to_owned(),
+                sqs_endpoint: aws.endpoints.sqs.clone(),
+                creation_allowed: true,
+                worker_timeout_secs: WORKER_TIMEOUT_SECS,
+                brokers: known,
+            },
+        })
+        .layer(axum::middleware::from_fn_with_state(brokers.clone(), after_changes));
+        let routes = publish::router(PublishState { catalog: catalog.clone(), publisher }).merge(registry);
         let api = api::serve(routes.merge(tables.router()), Keys::new(catalog.clone(), clock.clone()));
         let admin_key = first::admin_key(&catalog, kept_key, &clock).await;
         let (start, admin_key) = match admin_key.map_err(StartError::part("the admin key"))? {
@@ -225,6 +259,12 @@ impl House {
             mailbox,
         };
         mappings.start().await;
+        brokers.look().await.map_err(StartError::part("the mappings of brokers"))?;
+        let looking = brokers.clone();
+        below.push(Service::start("registry", |stopped| async move {
+            looking.watch(stopped).await;
+            Ok::<_, Infallible>(())
+        }));
         let streams = outbox::streams(&folder, &aws, writes, courier.clone())?;
         let sweeper = outbox::sweeper(courier);
         let sweeper = Service::start("sweeper", |stopped| async move {
@@ -241,6 +281,8 @@ impl House {
             open,
             sqs,
             mappings,
+            own_brokers,
+            brokers,
             streams,
             sweeper,
             api,
@@ -264,6 +306,11 @@ impl House {
         &self.runtime.dynamodb
     }
 
+    /// Where the Kafka is in which queues without a `url` lie: `HOST:PORT`.
+    pub fn kafka(&self) -> &str {
+        &self.own_brokers.kafka
+    }
+
     /// An API key that may do everything.
     pub fn admin_key(&self) -> &Secret {
         &self.runtime.admin_key
@@ -276,7 +323,8 @@ impl House {
 
     /// What a person reads at the terminal once the house stands.
     pub fn greeting(&self) -> String {
-        greeting::greeting(self.start, self.open, &self.runtime, &self.runtime_file.display().to_string())
+        let file = self.runtime_file.display().to_string();
+        greeting::greeting(self.start, self.open, &self.own_brokers, &self.runtime, &file)
     }
 
     /// Stops in order: no new requests, no new batches, then what is in work is finished (batches within the worker's
@@ -284,12 +332,14 @@ impl House {
     pub async fn stop(self) {
         self.api.close();
         self.mappings.stop_polling().await;
+        self.brokers.stop_polling().await;
         self.streams.stop();
         self.sqs.close();
         let batches = Duration::from_secs(WORKER_TIMEOUT_SECS.into()) + LAST_DELETIONS;
         tokio::join!(
             self.api.end(LAST_REQUESTS),
             self.mappings.end(batches),
+            self.brokers.end(batches),
             self.streams.end(batches),
             self.sweeper.end(LAST_REQUESTS),
         );
@@ -317,8 +367,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// What a deployed `queue-admin` is told by the template, with the values of this machine.
-fn configuration(key_file: &Path) -> Vec<(&'static str, String)> {
-    vec![
+fn configuration(key_file: &Path, own: &OwnBrokers) -> Vec<(&'static str, String)> {
+    let mut variables = vec![
         ("ACCOUNT_ID", ACCOUNT.to_owned()),
         ("STACK_NAME", STACK.to_owned()),
         ("CATALOG_TABLE", CATALOG.to_owned()),
@@ -328,7 +378,9 @@ fn configuration(key_file: &Path) -> Vec<(&'static str, String)> {
         ("WORKER_TIMEOUT_SECS", WORKER_TIMEOUT_SECS.to_string()),
         ("QUEUE_CREATION", "allowed".to_owned()),
         ("KEY_FILE", key_file.display().to_string()),
-    ]
+    ];
+    variables.extend(own.environment());
+    variables
 }
 
 /// A client whose calls may take as long as a poll.

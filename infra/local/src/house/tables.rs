@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::Tables;
 use axum::Router;
 use delivery::Writer;
-use domain::{Clock, SqsQueue};
+use domain::Clock;
 use job_worker::JobWorker;
 use queue::{JobsQueue, Queues};
 use serde_json::Value;
@@ -14,14 +14,18 @@ use zstorage_read::ReadState;
 use zstorage_schema::SchemaState;
 use zstorage_write::WriteState;
 
-use super::{ACCOUNT, REGION, STACK, StartError};
-use crate::mapping::{Function, MappingError, Mappings, NewMapping};
+use super::queues::SystemQueue;
+use crate::mapping::Function;
 
 /// The function that does the jobs.
 pub(super) const JOB_WORKER: &str = "job-worker";
 
-/// Its timeout, as in the template; its queue's visibility is six times that, seconds.
+/// Its timeout, as in the template.
 const TIMEOUT_SECS: u32 = 60;
+
+/// The queue that keeps jobs going.
+pub(super) const JOBS: SystemQueue =
+    SystemQueue { name: "jobs", part: "the jobs' queue", function: JOB_WORKER, timeout_secs: TIMEOUT_SECS };
 
 /// A job begins so long after it was asked for, seconds: this one process knows every change at once, and what it had begun
 /// to write before is over by then.
@@ -89,30 +93,7 @@ impl TableParts {
         Function::new(Duration::from_secs(TIMEOUT_SECS.into()), call)
     }
 
-    /// Makes the jobs' queue with its dead-letter queue and the mapping that feeds the worker, where they are not there yet.
-    pub(super) async fn attach(&self, mappings: &Mappings) -> Result<(), StartError> {
-        let name = jobs_queue().name;
-        let made = self.queues.create_pair(&name, false, STACK, TIMEOUT_SECS * 6).await;
-        made.map_err(StartError::part("the jobs' queue"))?;
-        let mapping = NewMapping {
-            source_arn: jobs_queue().arn(),
-            function: JOB_WORKER.to_owned(),
-            enabled: true,
-            batch_size: 10,
-            reports_failures: true,
-            maximum_concurrency: None,
-        };
-        match mappings.create(mapping).await {
-            Ok(_) | Err(MappingError::Exists(_)) => Ok(()),
-            Err(error) => Err(StartError::part("the worker of jobs")(error)),
-        }
-    }
-
     fn jobs_queue(&self) -> JobsQueue {
-        JobsQueue::new(self.queues.clone(), jobs_queue())
+        JobsQueue::new(self.queues.clone(), JOBS.place())
     }
-}
-
-fn jobs_queue() -> SqsQueue {
-    SqsQueue { region: REGION.to_owned(), account: ACCOUNT.to_owned(), name: format!("{STACK}-jobs") }
 }

@@ -1,12 +1,15 @@
-//! Event source mappings: what Lambda does between a queue, or a stream of a table, and a function, done here.
+//! Event source mappings: what Lambda does between a queue, a topic, or a stream of a table, and a function, done here.
 //!
 //! No library has these pollers, so they are ours, held to the documented rules by tables of tests. Mappings are kept in
 //! one file of the data folder; a poller runs for each that is enabled.
 
+mod brokers;
 mod event;
 mod function;
+mod kafka;
 mod kept;
 mod poller;
+mod rabbitmq;
 mod schedule;
 mod settle;
 mod stream;
@@ -28,6 +31,7 @@ use uuid::Uuid;
 use crate::folder::FolderError;
 use poller::{Poller, Work, poll};
 
+pub use brokers::{BrokerMappings, BrokerParts};
 pub(crate) use function::bare_name;
 pub use function::{Function, Functions, InvocationError};
 pub use schedule::call_every;

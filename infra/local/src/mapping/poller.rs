@@ -19,18 +19,19 @@ use super::settle::{Deletion, settle};
 const WAIT_SECS: i32 = 2;
 
 /// Pauses between attempts while the queue cannot be received from.
-const TROUBLE: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(5) };
+pub(super) const TROUBLE: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(5) };
 
 /// Deletions that fail are tried this often in all; then the messages come again, as on AWS.
 const DELETE_ATTEMPTS: u32 = 3;
 
-struct Backoff {
+pub(super) struct Backoff {
     base: Duration,
     cap: Duration,
 }
 
 impl Backoff {
-    fn after(&self, failures: u32) -> Duration {
+    /// The pause after so many failures in a row.
+    pub(super) fn after(&self, failures: u32) -> Duration {
         self.base.saturating_mul(1 << failures.min(10)).min(self.cap)
     }
 }

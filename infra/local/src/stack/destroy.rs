@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use domain::{Queue, SqsQueue, causes};
+use domain::{Destination, Queue, RabbitMqBroker, causes};
 
 use super::{Stack, StackError};
 
@@ -14,7 +14,7 @@ const PAGE: usize = 100;
 pub struct Leaving {
     /// Made by the API: these go.
     pub made: Vec<Queue>,
-    /// Registered by their URL: these stay.
+    /// Registered, on SQS by their URL: these stay, as do all of Kafka and RabbitMQ.
     pub registered: Vec<Queue>,
     /// How many messages lie in each of `made`, in its dead-letter queue too; `None` = SQS did not say.
     messages: Vec<Option<u64>>,
@@ -64,7 +64,7 @@ impl Leaving {
         }
         if !self.registered.is_empty() {
             line(
-                "Registered by their URL. They stay, as do their mappings; `sam delete` takes those of the"
+                "Registered, not made. They stay, as do their mappings; `sam delete` takes those of the"
                     .to_owned(),
             );
             line("template, others go by `aws lambda delete-event-source-mapping --uuid`.".to_owned());
@@ -78,7 +78,17 @@ impl Leaving {
 }
 
 fn place(queue: &Queue) -> String {
-    queue.sqs().map(SqsQueue::arn).unwrap_or_default()
+    let at =
+        |place: Option<String>| place.map_or("on the installation's own".to_owned(), |at| format!("at {at}"));
+    match &queue.destination {
+        Destination::Sqs(sqs) => sqs.arn(),
+        Destination::Kafka(topic) => {
+            format!("Kafka topic {}", at(topic.cluster.as_ref().map(|cluster| cluster.bootstrap.clone())))
+        }
+        Destination::RabbitMq(there) => {
+            format!("RabbitMQ queue {}", at(there.broker.as_ref().map(RabbitMqBroker::url)))
+        }
+    }
 }
 
 /// Removes all that the API made, one queue after the other, and tells of each by `say`. One that cannot be removed does

@@ -36,6 +36,18 @@ fn a_taken_port_and_an_address_of_another_machine_are_named() {
 }
 
 #[test]
+fn what_is_no_broker_is_named_by_its_option_and_quoted_nowhere() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let said = refusal(&data, &["--kafka", "nowhere"]);
+    assert!(said.contains("--kafka: "), "{said}");
+    for url in ["amqp://rabbit.example", "http://ada:s3cret@rabbit.example", "s3cret"] {
+        let said = refusal(&data, &["--amqp", url]);
+        assert!(said.contains("--amqp: ") && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
 fn folders_that_cannot_be_used_are_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");

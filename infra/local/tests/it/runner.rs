@@ -40,7 +40,12 @@ pub(crate) struct Runner {
 
 impl Runner {
     pub(crate) fn start(data: &Path, arguments: &[&str]) -> Runner {
-        let mut child = command(data, arguments).spawn().unwrap();
+        Runner::start_by(command(data, arguments), data)
+    }
+
+    /// By a command that [`command`] made for this folder.
+    pub(crate) fn start_by(mut command: Command, data: &Path) -> Runner {
+        let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut runner = Runner { child, greeting: String::new(), out, data: data.to_owned() };
         while runner.out.read_line(&mut runner.greeting).unwrap() > 0 {
@@ -63,6 +68,15 @@ impl Runner {
 
     pub(crate) fn mailbox(&self) -> PathBuf {
         self.data.join("mailbox")
+    }
+
+    /// Ends it by Ctrl-C; all that it said on standard error.
+    pub(crate) fn log(mut self) -> String {
+        let mut error = self.child.stderr.take().unwrap();
+        self.interrupt();
+        let mut said = String::new();
+        error.read_to_string(&mut said).unwrap();
+        said
     }
 
     /// The signal of Ctrl-C to the runner alone.

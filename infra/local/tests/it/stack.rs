@@ -103,9 +103,14 @@ async fn destroy_removes_what_the_api_made_and_nothing_else() {
     let client = Client::of(&runner);
     client.sqs(&runner, "CreateQueue", json!({"QueueName": "local-theirs"})).await;
     let url = format!("{}/000000000000/local-theirs", runner.runtime()["sqs"].as_str().unwrap());
-    let theirs = json!({"name": "theirs", "type": "sqs", "url": url, "worker": "none"});
-    let (status, answer) = client.call(POST, "/queue", Some(theirs)).await;
-    assert_eq!(status, 201, "{answer}");
+    for theirs in [
+        json!({"name": "theirs", "type": "sqs", "url": url, "worker": "none"}),
+        json!({"name": "a-topic", "type": "kafka", "url": "broker.example.com:9092"}),
+        json!({"name": "an-own-topic", "type": "kafka"}),
+    ] {
+        let (status, answer) = client.call(POST, "/queue", Some(theirs)).await;
+        assert_eq!(status, 201, "{answer}");
+    }
     let (status, answer) =
         client.call(POST, "/queue/a/etx-event-log/publish", Some(json!({"still": "here"}))).await;
     assert_eq!(status, 200, "{answer}");
@@ -126,17 +131,20 @@ async fn destroy_removes_what_the_api_made_and_nothing_else() {
     );
     let stays = out.split("They stay").nth(1).unwrap();
     assert!(stays.contains("theirs  arn:") && !stays.contains("on-boarding"), "{out}");
-    assert_eq!(names().await, ["etx-event-log", "on-boarding", "theirs"]);
+    assert!(stays.contains("a-topic  Kafka topic at broker.example.com:9092"), "{out}");
+    assert!(stays.contains("an-own-topic  Kafka topic on the installation's own"), "{out}");
+    assert_eq!(names().await, ["a-topic", "an-own-topic", "etx-event-log", "on-boarding", "theirs"]);
 
     let done = run(&data, &runner, &[&arguments[..], &["--yes"]].concat());
     let out = text(&done.stdout);
     assert!(done.status.success(), "{out}{}", text(&done.stderr));
     assert!(out.contains("removed on-boarding") && out.contains("removed etx-event-log"), "{out}");
-    assert_eq!(names().await, ["theirs"]);
+    assert_eq!(names().await, ["a-topic", "an-own-topic", "theirs"]);
     let left = client.sqs(&runner, "ListQueues", json!({})).await;
-    // The jobs' queue is the stack's own, as on AWS: it goes with the stack.
-    let jobs = url.replace("local-theirs", "local-jobs");
-    assert_eq!(left["QueueUrls"], json!([jobs, format!("{jobs}-dead"), url]));
+    // Those of the jobs and of retries are the stack's own, as on AWS: they go with the stack.
+    let own = ["jobs", "jobs-dead", "retry", "retry-dead", "theirs"];
+    let urls = own.map(|name| url.replace("local-theirs", &format!("local-{name}")));
+    assert_eq!(left["QueueUrls"], json!(urls));
     let mappings: Value =
         serde_json::from_slice(&std::fs::read(data.join("mappings.json")).unwrap()).unwrap();
     let fed: Vec<&str> = mappings["mappings"]
@@ -145,7 +153,7 @@ async fn destroy_removes_what_the_api_made_and_nothing_else() {
         .iter()
         .map(|mapping| mapping["function"].as_str().unwrap())
         .collect();
-    assert_eq!(fed, ["job-worker"]);
+    assert_eq!(fed, ["job-worker", "sqs-worker"]);
 
     let again = run(&data, &runner, &arguments);
     assert!(again.status.success() && text(&again.stdout).contains("made no queues"), "{again:?}");

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use domain::{EntryState, QueueId};
+use domain::{Engine, EntryState, QueueId};
 use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use queue::{Accepted, SendError};
@@ -12,13 +12,13 @@ use super::{CALLS_AT_ONCE, Courier, WAVE, outgoing};
 use crate::breaker::Leave;
 use crate::roads::{NoRoad, Road};
 
-/// What goes out at once to a queue that keeps no order: four calls side by side; and to one that does: one.
-const UNORDERED: usize = 40;
-const ORDERED: usize = 10;
+/// What goes out at once: to SQS four calls side by side, to brokers as many messages. To a FIFO queue it is one call.
+const SIDE_BY_SIDE: usize = 40;
+const ONE_CALL: usize = 10;
 
 /// All bodies of one wave, bytes.
-const UNORDERED_BYTES: usize = 2 * 1024 * 1024;
-const ORDERED_BYTES: usize = 1024 * 1024;
+const SIDE_BY_SIDE_BYTES: usize = 2 * 1024 * 1024;
+const ONE_CALL_BYTES: usize = 1024 * 1024;
 
 /// An entry behind one that is not published looks again when that one is tried next, and after this long at the earliest. Whoever
 /// publishes that one goes on with this one, so this is for the case that they died in between.
@@ -90,8 +90,11 @@ impl Lane<'_> {
     }
 
     async fn travel(&mut self, road: &Road) {
-        let fifo = road.place.fifo;
-        let (most, bytes) = if fifo { (ORDERED, ORDERED_BYTES) } else { (UNORDERED, UNORDERED_BYTES) };
+        let ordered = road.place.keeps_order();
+        let (most, bytes) = match road.place.engine() {
+            Engine::Sqs if ordered => (ONE_CALL, ONE_CALL_BYTES),
+            Engine::Sqs | Engine::Kafka | Engine::RabbitMq => (SIDE_BY_SIDE, SIDE_BY_SIDE_BYTES),
+        };
         while !self.waiting.is_empty() && Instant::now() + WAVE <= self.by {
             let now = self.courier.roads.clock.now();
             let leave = road.breaker.ask(now);
@@ -104,7 +107,7 @@ impl Lane<'_> {
                     return self.turn_back(&Shut { reason, counts, for_good: false, is_noted: false }).await;
                 }
             };
-            let wave = self.next(most, bytes, fifo);
+            let wave = self.next(most, bytes, ordered);
             let wave = self.clear(wave).await;
             if wave.is_empty() {
                 if leave == Leave::Probe {
@@ -122,7 +125,7 @@ impl Lane<'_> {
     /// Nothing more is sent: what the sweeper has taken waits for another time.
     async fn turn_back(&mut self, shut: &Shut) {
         while !self.waiting.is_empty() && Instant::now() < self.by {
-            let wave = self.next(UNORDERED, usize::MAX, true);
+            let wave = self.next(SIDE_BY_SIDE, usize::MAX, true);
             let (noted, passed_over): (Vec<_>, Vec<_>) =
                 wave.into_iter().partition(|parcel| shut.is_noted || parcel.fence.is_some());
             // The doorbell has rung for these, and that is all it was for.
@@ -145,13 +148,13 @@ impl Lane<'_> {
     }
 
     /// The next wave: of one ordering key and of one line at most one, and always the first that waits.
-    fn next(&mut self, most: usize, most_bytes: usize, fifo: bool) -> Vec<Parcel> {
+    fn next(&mut self, most: usize, most_bytes: usize, ordered: bool) -> Vec<Parcel> {
         let (mut wave, mut bytes) = (Vec::new(), 0);
         let (mut keys, mut lines) = (HashSet::new(), HashSet::new());
         let mut rest = VecDeque::new();
         for parcel in self.waiting.drain(..) {
             // Whoever is passed over keeps those behind it back.
-            let key = parcel.entry.ordering_key.clone().filter(|_| fifo);
+            let key = parcel.entry.ordering_key.clone().filter(|_| ordered);
             let is_first = key.is_none_or(|key| keys.insert(key));
             let is_first = parcel.line().is_none_or(|line| lines.insert(line)) && is_first;
             let fits = wave.is_empty() || (wave.len() < most && bytes + parcel.bytes() <= most_bytes);
@@ -208,7 +211,7 @@ impl Lane<'_> {
     /// Sends one wave and writes down what came of it. Answers why, if the queue did not take part in it at all.
     async fn send(&mut self, road: &Road, wave: Vec<Parcel>) -> Option<String> {
         let messages: Vec<_> = wave.iter().map(|parcel| outgoing(&parcel.entry)).collect();
-        let sending = self.courier.roads.queues.send_all(&road.place, &messages);
+        let sending = self.courier.roads.engines.send_all(&road.place, &messages);
         let answers = timeout_at(self.by, sending).await.unwrap_or_else(|_elapsed| {
             let error = SendError::Unanswered { reason: "it took too long".to_owned() };
             vec![Err(error); messages.len()]

@@ -4,8 +4,8 @@ use queue::Outgoing;
 /// An entry as it travels: the body, and beside it what its reader may want to know without reading that.
 ///
 /// `link-depth` says how many links whatever its handler writes will have followed from, this one included. `held` is the proof,
-/// in the hand of whoever has the message, that the queue took it: the record may be made to stand. Nobody uses it yet: handlers
-/// have no library of records, before whose first call it would be needed.
+/// in the hand of whoever has the message, that the queue took it: `handling` lets the record stand by it before the message's
+/// handler starts.
 pub(crate) fn outgoing(entry: &OutboxEntry) -> Outgoing {
     let mut attributes = Vec::new();
     if let (EntryKey::Link { record, version, .. }, Some(origin)) = (&entry.key, &entry.origin) {

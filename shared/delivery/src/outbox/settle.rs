@@ -29,7 +29,7 @@ impl Courier {
     /// Writes down what the queue said.
     pub(super) async fn settle(&self, parcel: Parcel, answer: Result<Accepted, SendError>) -> Upshot {
         match answer {
-            Ok(accepted) => self.sent(parcel, accepted.sqs_id).await,
+            Ok(accepted) => self.sent(parcel, accepted.engine_id).await,
             Err(error) => {
                 // A queue that has too much to do, or that was not heard, has not said what it thinks of this message.
                 let is_certain = matches!(error, SendError::Refused { .. }) && !error.is_throttle();

@@ -17,7 +17,7 @@ use domain::{
     TableSchema, TableState, TextRules,
 };
 use jiff::Timestamp;
-use queue::{Queues, SqsConfig};
+use queue::{BrokersConfig, Engines, Queues, SqsConfig};
 use tokio::net::TcpListener;
 use zstorage::{
     By, Catalog, DataKeys, LinkQueues, Messages, OpenTable, Outbox, Records, Sealer, Seen, TableNames,
@@ -107,12 +107,17 @@ pub(crate) struct House {
     pub(crate) records: Records,
     pub(crate) messages: Messages,
     sealer: Sealer,
-    queues: Queues,
+    engines: Engines,
     _files: tempfile::TempDir,
 }
 
 impl House {
     pub(crate) async fn start() -> House {
+        House::beside(BrokersConfig::none()).await
+    }
+
+    /// With brokers of its own beside SQS.
+    pub(crate) async fn beside(brokers: BrokersConfig) -> House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let database = dynoxide::Database::memory().unwrap();
@@ -145,7 +150,7 @@ impl House {
             hands,
             calls,
             outbox,
-            queues,
+            engines: Engines::new(queues, brokers),
             _files: files,
         }
     }
@@ -155,7 +160,7 @@ impl House {
             outbox: self.outbox.clone(),
             records: self.records.clone(),
             catalog: self.catalog.clone(),
-            queues: self.queues.clone(),
+            engines: self.engines.clone(),
             sealer: self.sealer.clone(),
             clock: self.hands.clock(),
         }
@@ -194,7 +199,25 @@ impl House {
     /// One that goes by another clock.
     pub(crate) fn publisher_by(&self, clock: Clock) -> Publisher {
         let (messages, outbox) = (self.messages.clone(), self.outbox.clone());
-        Publisher::new(messages, outbox, self.queues.clone(), self.sealer.clone(), clock)
+        Publisher::new(messages, outbox, self.engines.clone(), self.sealer.clone(), clock)
+    }
+
+    /// A queue that is registered, and somewhere else than on SQS.
+    pub(crate) async fn queue_of(&self, name: &str, change: impl FnOnce(&mut Queue)) -> Queue {
+        let place =
+            SqsQueue { region: "us-east-1".into(), account: "000000000000".into(), name: name.into() };
+        let mut queue = queue_at(name, place, self.hands.clock().now());
+        change(&mut queue);
+        self.catalog.create_queue(&queue).await.unwrap();
+        queue
+    }
+
+    pub(crate) async fn seal(&self, queue: &Queue) -> domain::Sealed {
+        let credentials = domain::Credentials {
+            username: domain::Secret::new("ada"),
+            password: domain::Secret::new("foreign-secret"),
+        };
+        self.sealer.seal(queue.id, &credentials).await.unwrap()
     }
 
     /// A queue that is registered, and there. FIFO where its name ends so.

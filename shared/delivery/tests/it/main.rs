@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bodies;
+mod brokers;
 mod cost;
 #[path = "../doubles/engine.rs"]
 mod engine;
 mod house;
+#[path = "../doubles/kafka.rs"]
+mod kafka;
 mod order;
 #[path = "../../../domain/tests/doubles/queue.rs"]
 mod registered;

@@ -32,7 +32,7 @@ async fn a_message_for_a_date_is_sent_at_its_date_and_can_be_taken_back_until_th
     let queue = house.queue("events").await;
     let publisher = house.publisher();
     let first = publisher.publish(caller(), &queue, house.dated("1", 30 * 86_400)).await.unwrap();
-    assert_eq!((first.sqs_id, first.deliver_at), (None, Some(house.in_secs(30 * 86_400))));
+    assert_eq!((first.engine_id, first.deliver_at), (None, Some(house.in_secs(30 * 86_400))));
     let second = publisher.publish(caller(), &queue, house.dated("2", 30 * 86_400)).await.unwrap();
     house.hands.turn_secs(30 * 86_400 - 1);
     assert_eq!(house.sweep().await.sent, 0);
@@ -67,7 +67,7 @@ async fn a_date_that_is_past_asks_for_nothing_and_one_beside_a_delay_is_a_fault(
     let publisher = house.publisher();
     for secs in [0, -1, -1_000_000] {
         let published = publisher.publish(caller(), &queue, house.dated("1", secs)).await.unwrap();
-        assert!(published.sqs_id.is_some() && published.deliver_at.is_none());
+        assert!(published.engine_id.is_some() && published.deliver_at.is_none());
     }
     let mut both = house.dated("1", 60);
     both.options.deliver_after_secs = Some(5);
@@ -128,7 +128,7 @@ async fn cut_off_anywhere_the_same_call_under_its_key_ends_in_one_message() {
         }
         house.hands.turn_secs(3601);
         let again = publisher.publish(caller, &queue, message).await.unwrap();
-        assert_eq!((again.message_id, again.sqs_id), (id, None));
+        assert_eq!((again.message_id, again.engine_id), (id, None));
         house.sweep().await;
         // What was taken back in between stays so.
         let expect = if dies_after_entry { EntryState::Discarded } else { EntryState::Published };
@@ -164,7 +164,7 @@ async fn a_batch_may_have_messages_for_dates_and_for_now() {
     let large = format!("\"{}\"", "x".repeat(MAX_BODY_BYTES - 2));
     let messages = vec![house.dated(&large, 60), message("2", Options::default()), house.dated("3", -5)];
     let answers = house.publisher().publish_batch(caller(), &queue, messages).await;
-    let told: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap().sqs_id.is_some()).collect();
+    let told: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap().engine_id.is_some()).collect();
     assert_eq!(told, [false, true, true]);
     assert_eq!(house.engine.bodies("events").len(), 2);
     house.hands.turn_secs(60);
@@ -187,7 +187,7 @@ async fn a_date_that_comes_in_the_midst_of_a_batch_is_kept_or_past_and_nothing_b
         let messages = vec![dated, message("2", Options::default())];
         let answers = house.publisher_by(ticking).publish_batch(caller(), &queue, messages).await;
         let published = answers[0].as_ref().unwrap();
-        assert_ne!(published.sqs_id.is_some(), published.deliver_at.is_some(), "{millis} ms");
-        assert!(answers[1].as_ref().unwrap().sqs_id.is_some());
+        assert_ne!(published.engine_id.is_some(), published.deliver_at.is_some(), "{millis} ms");
+        assert!(answers[1].as_ref().unwrap().engine_id.is_some());
     }
 }

@@ -23,7 +23,11 @@ async fn an_accepted_strict_write_stands_when_it_is_answered_and_its_message_is_
     let answer = writer.create(&table, &named("a"), &by(), false).await.unwrap();
     let record = answer.written.record.id;
     assert!(house.records.get(&table, record).await.unwrap().is_some());
-    let told: Vec<_> = answer.messages.iter().map(|sent| (sent.state, sent.engine_id.as_deref())).collect();
+    let told: Vec<_> = answer
+        .messages
+        .iter()
+        .map(|sent| (sent.state, sent.engine_id.as_ref().map(|known| known.id.as_str())))
+        .collect();
     assert_eq!(told, [(EntryState::Due, None), (EntryState::Published, Some("sqs-1"))]);
     let sent = &house.engine.messages("strict")[0];
     assert_eq!(sent["MessageAttributes"]["held"]["StringValue"], answer.messages[1].entry.to_string());

@@ -37,7 +37,8 @@ async fn a_long_strict_batch_is_done_in_rounds() {
     let answers = house.writer().each((0..40).map(create).collect(), &by(), false).await.unwrap();
     assert_eq!(answers.len(), 40);
     for (at, answer) in answers.iter().enumerate() {
-        let engine_id = answer.as_ref().unwrap().messages[0].engine_id.as_deref().unwrap();
+        let engine_id =
+            answer.as_ref().unwrap().messages[0].engine_id.as_ref().map(|known| known.id.as_str()).unwrap();
         let place: usize = engine_id.strip_prefix("sqs-").unwrap().parse().unwrap();
         assert_eq!(
             house.engine.bodies("strict")[place - 1],

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use domain::{Credentials, ScramHash};
+use domain::{BrokerAddress, Credentials, KafkaCluster, KafkaLogin, ScramHash};
 
 use crate::SendError;
 
@@ -66,6 +66,39 @@ impl fmt::Debug for KafkaSecurity {
 }
 
 impl KafkaSecurity {
+    /// By this `login`, with the user's `credentials` where it takes any.
+    ///
+    /// # Errors
+    /// It takes some, and there are none.
+    pub fn of(login: &KafkaLogin, credentials: Option<Credentials>) -> Result<KafkaSecurity, String> {
+        let user = || credentials.ok_or("it has neither user name nor password");
+        Ok(match login {
+            KafkaLogin::Nobody { tls: false } => KafkaSecurity::Plaintext,
+            KafkaLogin::Nobody { tls: true } => KafkaSecurity::Tls,
+            KafkaLogin::Plain { tls } => KafkaSecurity::SaslPlain { credentials: user()?, tls: *tls },
+            KafkaLogin::Scram { hash, tls } => {
+                KafkaSecurity::SaslScram { credentials: user()?, hash: *hash, tls: *tls }
+            }
+            KafkaLogin::MskIam { region } => KafkaSecurity::MskIam { region: region.clone() },
+        })
+    }
+
+    /// Whether this build can do it.
+    pub(super) fn check(&self) -> Result<(), SendError> {
+        if let KafkaSecurity::MskIam { region } = self
+            && !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            return refused("InvalidRegion", format!("{region:?} is no region"));
+        }
+        if self.needs_tls_feature() && !cfg!(feature = "kafka-tls") {
+            return refused(
+                "NoTls",
+                "this program was built without TLS and SCRAM for Kafka (cargo feature kafka-tls)".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
     /// Whether it needs what the cargo feature `kafka-tls` brings: encryption, and SCRAM's hashes with it.
     pub fn needs_tls_feature(&self) -> bool {
         !matches!(self, KafkaSecurity::Plaintext | KafkaSecurity::SaslPlain { tls: false, .. })
@@ -74,40 +107,25 @@ impl KafkaSecurity {
 
 impl KafkaPlace {
     /// Whether it can be sent to at all by this build.
-    pub(super) fn check(&self) -> Result<(), SendError> {
-        let refuse = |code: &str, message: String| Err(SendError::Refused { code: code.to_owned(), message });
-        if !self.bootstrap.split(',').all(is_address) {
-            return refuse("InvalidBootstrap", format!("{:?} is not host:port, ...", self.bootstrap));
-        }
+    pub(crate) fn check(&self) -> Result<(), SendError> {
+        bootstrap(&self.bootstrap)?;
         if !is_topic(&self.topic) {
-            return refuse("InvalidTopic", format!("{:?} is no name of a topic", self.topic));
+            return refused("InvalidTopic", format!("{:?} is no name of a topic", self.topic));
         }
         if self.partition.is_some_and(|partition| partition < 0) {
-            return refuse("UnknownPartition", "partitions are counted from 0".to_owned());
+            return refused("UnknownPartition", "partitions are counted from 0".to_owned());
         }
-        if let KafkaSecurity::MskIam { region } = &self.security
-            && !region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
-            return refuse("InvalidRegion", format!("{region:?} is no region"));
-        }
-        if self.security.needs_tls_feature() && !cfg!(feature = "kafka-tls") {
-            return refuse(
-                "NoTls",
-                "this program was built without TLS and SCRAM for Kafka (cargo feature kafka-tls)".to_owned(),
-            );
-        }
-        Ok(())
+        self.security.check()
     }
 }
 
-/// `host:port`. librdkafka would take a protocol before it, which the security says here.
-fn is_address(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let host_fits = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')),
-    };
-    !host.is_empty() && host_fits && port.parse::<u16>().is_ok_and(|port| port > 0)
+/// Where to ask for the brokers. librdkafka would take a protocol before an address, which the security says here.
+pub(super) fn bootstrap(text: &str) -> Result<Vec<BrokerAddress>, SendError> {
+    KafkaCluster::addresses(text).or_else(|fault| refused("InvalidBootstrap", fault.message))
+}
+
+fn refused<T>(code: &str, message: String) -> Result<T, SendError> {
+    Err(SendError::Refused { code: code.to_owned(), message })
 }
 
 /// Kafka's own rule for names of topics.

@@ -3,26 +3,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_sqs::config::SharedCredentialsProvider;
-use domain::ScramHash;
+use domain::{BrokerAddress, Guard, ScramHash};
 use moka::future::Cache;
 use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::metadata::{Metadata, MetadataBroker};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientConfig, error::KafkaError};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::judge::{judge, not_taken};
+use super::look::Lookout;
 use super::progress::{Progress, Told, Wire};
 use super::settings::settings;
 use super::{KafkaPlace, KafkaSecurity};
-use crate::broker::{BrokerAccepted, KEPT, KEPT_IDLE, LONGEST, send_each};
+use crate::broker::{KEPT, KEPT_IDLE, LONGEST, send_each};
 use crate::clients::fingerprint;
-use crate::{Outgoing, SendError};
+use crate::{Accepted, Outgoing, SendError};
 
 /// A second attempt, on a new producer, is made only while this is left.
 const LEFT_FOR_ANOTHER: Duration = Duration::from_secs(1);
 
-/// How long the warm-up asks a cluster for its brokers.
-const METADATA: Duration = Duration::from_millis(3500);
+/// How long a cluster is asked for its brokers.
+const METADATA: Duration = Duration::from_secs(3);
 
 /// The producers of this process, one per cluster and user. Cheap to clone; clones share them.
 ///
@@ -31,6 +33,7 @@ const METADATA: Duration = Duration::from_millis(3500);
 #[derive(Clone)]
 pub struct KafkaProducers {
     role: SharedCredentialsProvider,
+    guard: Guard,
     producers: Cache<Cluster, Arc<KafkaProducer>>,
 }
 
@@ -53,6 +56,7 @@ enum Known {
 /// replaced by a new one.
 struct KafkaProducer {
     config: ClientConfig,
+    lookout: Lookout,
     #[cfg(feature = "kafka-tls")]
     tokens: Option<super::iam::IamTokens>,
     current: Mutex<Option<Arc<Made>>>,
@@ -75,36 +79,54 @@ impl fmt::Debug for KafkaProducers {
 
 impl KafkaProducers {
     /// Makes none yet. To MSK they show `role`, our own.
-    pub fn new(role: SharedCredentialsProvider) -> KafkaProducers {
+    ///
+    /// Nothing is sent to a cluster before the addresses of all its brokers were held against `guard`: where to ask for them, and
+    /// what it then names, each time anew. librdkafka resolves the names once more, so what changes within a minute is not seen to.
+    pub fn new(role: SharedCredentialsProvider, guard: Guard) -> KafkaProducers {
         let producers = Cache::builder().max_capacity(KEPT).time_to_idle(KEPT_IDLE).build();
-        KafkaProducers { role, producers }
+        KafkaProducers { role, guard, producers }
     }
 
     /// Sends one message: its body, the ordering key as the record's key, and the headers `message-id`, `round` and its
-    /// attributes. Answers once all replicas in sync have it, within 4.5 s.
+    /// attributes. Answers once all replicas in sync have it, within 4 s.
     ///
     /// A message sent twice by librdkafka is appended once, but not one sent by two calls, or after an error that
     /// librdkafka calls fatal.
     ///
     /// # Errors
     /// [`SendError`] says whether the message may be on the topic all the same.
-    pub async fn send(&self, to: &KafkaPlace, message: &Outgoing) -> Result<BrokerAccepted, SendError> {
+    pub async fn send(&self, to: &KafkaPlace, message: &Outgoing) -> Result<Accepted, SendError> {
+        self.deliver(to, message, true).await
+    }
+
+    /// As [`KafkaProducers::send`], but by one producer, even if that one dies of it.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether the message may be on the topic all the same.
+    pub async fn send_once(&self, to: &KafkaPlace, message: &Outgoing) -> Result<Accepted, SendError> {
+        self.deliver(to, message, false).await
+    }
+
+    async fn deliver(&self, to: &KafkaPlace, message: &Outgoing, again: bool) -> Result<Accepted, SendError> {
         let end = Instant::now() + LONGEST;
-        let producer = self.producer(to).await?;
+        to.check()?;
+        let producer = self.producer(&to.bootstrap, &to.security).await?;
+        let looked = timeout_at(end, producer.look_at_all(&to.topic)).await;
+        looked.unwrap_or_else(|_| Err(producer.silence()))?;
         let mut before: Option<SendError> = None;
         loop {
             let made = producer.current()?;
             let error = match timeout_at(end, made.send(to, message)).await {
                 Ok(Ok(accepted)) => return Ok(accepted),
                 Ok(Err(error)) => error,
-                Err(_) => SendError::Unanswered { reason: "no report within 4.5 s".to_owned() },
+                Err(_) => SendError::Unanswered { reason: "no report within 4 s".to_owned() },
             };
             let known = match before.take() {
                 Some(before) => before.then(error),
                 None => error,
             };
             let dead = producer.replace_if_dead(&made);
-            if !dead || Instant::now() + LEFT_FOR_ANOTHER > end {
+            if !again || !dead || Instant::now() + LEFT_FOR_ANOTHER > end {
                 return Err(known);
             }
             before = Some(known);
@@ -112,45 +134,61 @@ impl KafkaProducers {
     }
 
     /// Sends many messages, one result each, in their order. Those with the same ordering key follow one another, and once
-    /// one has failed, those behind it are not sent; all others go side by side. None is begun 9 s after the first. What
+    /// one has failed, those behind it are not sent; all others go side by side. None is begun 6.5 s after the first. What
     /// was not sent is [`SendError::Unreachable`].
-    pub async fn send_all(
-        &self,
-        to: &KafkaPlace,
-        messages: &[Outgoing],
-    ) -> Vec<Result<BrokerAccepted, SendError>> {
+    pub async fn send_all(&self, to: &KafkaPlace, messages: &[Outgoing]) -> Vec<Result<Accepted, SendError>> {
         send_each(messages, |message| self.send(to, message)).await
     }
 
     /// Makes the producer of a place's cluster and lets it do what else the first message would wait for: find the brokers,
-    /// and get the number by which the cluster knows a record sent twice. Within 4.5 s.
+    /// and get the number by which the cluster knows a record sent twice. Within 4 s.
     ///
     /// # Errors
     /// [`SendError`]: the cluster is not there or refuses us, or it has no such topic.
     pub async fn warm(&self, to: &KafkaPlace) -> Result<(), SendError> {
-        let made = self.producer(to).await?.current()?;
+        to.check()?;
+        let producer = self.producer(&to.bootstrap, &to.security).await?;
         let ready = async {
-            let (asked, topic) = (Arc::clone(&made), to.topic.clone());
-            let metadata = move || {
-                let metadata = asked.producer().client().fetch_metadata(Some(&topic), METADATA)?;
-                let fault = metadata.topics().iter().find_map(|topic| topic.error());
-                fault.map_or(Ok(()), |fault| Err(KafkaError::MetadataFetch(fault.into())))
-            };
-            let answer = tokio::task::spawn_blocking(metadata).await.expect("metadata does not panic");
-            answer.map_err(|error| judge(&error, Wire::Silent, made.told.error()))?;
+            producer.look_at_all(&to.topic).await?;
+            let made = producer.current()?;
+            let metadata = made.metadata(&to.topic).await?;
+            if let Some(fault) = metadata.topics().iter().find_map(|topic| topic.error()) {
+                let fault = KafkaError::MetadataFetch(fault.into());
+                return Err(judge(&fault, Wire::Silent, made.told.error()));
+            }
             made.told.ready().await;
             Ok(())
         };
-        timeout(LONGEST, ready).await.unwrap_or_else(|_| {
-            let said = made.told.error().map_or("the cluster is silent".to_owned(), |(_, said)| said);
-            Err(SendError::Unreachable { reason: said })
-        })
+        timeout(LONGEST, ready).await.unwrap_or_else(|_| Err(producer.silence()))
     }
 
-    async fn producer(&self, to: &KafkaPlace) -> Result<Arc<KafkaProducer>, SendError> {
-        to.check()?;
-        let cluster = Cluster { bootstrap: to.bootstrap.clone(), security: Known::from(&to.security) };
-        Ok(self.producers.get_with(cluster, async { Arc::new(KafkaProducer::new(to, &self.role)) }).await)
+    /// Makes the producer of the cluster at `bootstrap` and lets it connect there, whatever topics it has. Within 4 s.
+    ///
+    /// # Errors
+    /// [`SendError`]: the cluster is not there or refuses us.
+    pub async fn meet(&self, bootstrap: &str, security: &KafkaSecurity) -> Result<(), SendError> {
+        let producer = self.producer(bootstrap, security).await?;
+        let ready = async {
+            producer.lookout.at_bootstrap().await?;
+            producer.current()?.told.ready().await;
+            Ok(())
+        };
+        timeout(LONGEST, ready).await.unwrap_or_else(|_| Err(producer.silence()))
+    }
+
+    async fn producer(
+        &self,
+        bootstrap: &str,
+        security: &KafkaSecurity,
+    ) -> Result<Arc<KafkaProducer>, SendError> {
+        let cluster = Cluster { bootstrap: bootstrap.to_owned(), security: Known::from(security) };
+        if let Some(producer) = self.producers.get(&cluster).await {
+            return Ok(producer);
+        }
+        security.check()?;
+        let addresses = super::place::bootstrap(bootstrap)?;
+        let made = KafkaProducer::new(addresses, security, &self.role, self.guard.clone());
+        Ok(self.producers.get_with(cluster, async { Arc::new(made) }).await)
     }
 }
 
@@ -175,11 +213,17 @@ impl KafkaProducer {
         not(feature = "kafka-tls"),
         expect(unused_variables, reason = "the role is shown over TLS alone")
     )]
-    fn new(place: &KafkaPlace, role: &SharedCredentialsProvider) -> KafkaProducer {
+    fn new(
+        bootstrap: Vec<BrokerAddress>,
+        security: &KafkaSecurity,
+        role: &SharedCredentialsProvider,
+        guard: Guard,
+    ) -> KafkaProducer {
         KafkaProducer {
-            config: settings(place),
+            config: settings(&bootstrap, security),
+            lookout: Lookout::new(bootstrap, guard),
             #[cfg(feature = "kafka-tls")]
-            tokens: match &place.security {
+            tokens: match security {
                 KafkaSecurity::MskIam { region } => {
                     Some(super::iam::IamTokens::new(region.clone(), role.clone()))
                 }
@@ -187,6 +231,19 @@ impl KafkaProducer {
             },
             current: Mutex::new(None),
         }
+    }
+
+    /// Looks at the addresses of all brokers: those that are to be asked, and those that the cluster names.
+    async fn look_at_all(&self, topic: &str) -> Result<(), SendError> {
+        let named = async { Ok(brokers(&self.current()?.metadata(topic).await?)) };
+        self.lookout.at_all(named).await
+    }
+
+    /// Why nothing came of waiting for it.
+    fn silence(&self) -> SendError {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = current.as_ref().and_then(|made| made.told.error());
+        SendError::Unreachable { reason: said.map_or("the cluster is silent".to_owned(), |(_, said)| said) }
     }
 
     /// The one to send by, made if there is none.
@@ -222,7 +279,15 @@ impl Made {
         self.producer.as_ref().expect("it is there until it is dropped")
     }
 
-    async fn send(&self, to: &KafkaPlace, message: &Outgoing) -> Result<BrokerAccepted, SendError> {
+    /// What the cluster says of its brokers and of this topic.
+    async fn metadata(self: &Arc<Made>, topic: &str) -> Result<Metadata, SendError> {
+        let (asked, topic) = (Arc::clone(self), topic.to_owned());
+        let ask = move || asked.producer().client().fetch_metadata(Some(&topic), METADATA);
+        let answer = tokio::task::spawn_blocking(ask).await.expect("metadata does not panic");
+        answer.map_err(|error| judge(&error, Wire::Silent, self.told.error()))
+    }
+
+    async fn send(&self, to: &KafkaPlace, message: &Outgoing) -> Result<Accepted, SendError> {
         let before = self.told.now();
         let round = message.round.to_string();
         let header = |headers: OwnedHeaders, key: &str, value: &str| {
@@ -240,7 +305,7 @@ impl Made {
             Ok(Ok(delivered)) => {
                 self.told.all_is_well();
                 let engine_id = format!("{}-{}-{}", to.topic, delivered.partition, delivered.offset);
-                Ok(BrokerAccepted { engine_id })
+                Ok(Accepted { engine_id })
             }
             Ok(Err((error, _))) => Err(judge(&error, self.wire_since(&before).await, self.told.error())),
             Err(_) => Err(SendError::Unanswered { reason: "the producer went away".to_owned() }),
@@ -250,6 +315,11 @@ impl Made {
     async fn wire_since(&self, before: &Progress) -> Wire {
         self.told.later().await.map_or(Wire::Troubled, |now| now.since(before))
     }
+}
+
+fn brokers(metadata: &Metadata) -> Vec<(String, i32)> {
+    let place = |broker: &MetadataBroker| (broker.host().to_owned(), broker.port());
+    metadata.brokers().iter().map(place).collect()
 }
 
 impl Drop for Made {

@@ -1,14 +1,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::Guard;
 use lapin::options::ConfirmSelectOptions;
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::judge::not_connected;
 use crate::SendError;
+use crate::addresses::looked_at;
 
 /// A connection that does not stand by then will not.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -26,6 +28,7 @@ const CHANNELS: usize = 128;
 /// One broker and user, connected when first needed.
 pub(super) struct Broker {
     uri: AMQPUri,
+    guard: Guard,
     live: AsyncMutex<Option<Arc<Live>>>,
     channels: Semaphore,
 }
@@ -52,8 +55,9 @@ pub(super) struct Lane<'b> {
 }
 
 impl Broker {
-    pub(super) fn new(uri: AMQPUri) -> Broker {
-        Broker { uri, live: AsyncMutex::new(None), channels: Semaphore::new(CHANNELS) }
+    /// Whose addresses are held against `guard` each time it is connected to.
+    pub(super) fn new(uri: AMQPUri, guard: Guard) -> Broker {
+        Broker { uri, guard, live: AsyncMutex::new(None), channels: Semaphore::new(CHANNELS) }
     }
 
     /// A channel for one message, on a connection that surely stood a moment ago.
@@ -89,14 +93,33 @@ impl Broker {
             return Ok(Arc::clone(live));
         }
         *kept = None;
-        let properties = ConnectionProperties::default().with_connection_name("queuelink".into());
-        let connected = timeout(CONNECT, Connection::connect_uri(self.uri.clone(), properties)).await;
-        let silent = || SendError::Unreachable { reason: "the broker does not answer".to_owned() };
-        let connection = connected.map_err(|_| silent())?.map_err(|error| not_connected(&error))?;
+        let silent = |_| SendError::Unreachable { reason: "the broker does not answer".to_owned() };
+        let connection = timeout(CONNECT, self.connect()).await.map_err(silent)??;
         let resting = Mutex::new(Resting { channels: Vec::new(), heard: Some(Instant::now()) });
         let live = Arc::new(Live { connection, resting });
         *kept = Some(Arc::clone(&live));
         Ok(live)
+    }
+
+    /// Connects to an address that was looked at; over TLS by the name, which is what the certificate there must bear.
+    async fn connect(&self) -> Result<Connection, SendError> {
+        let (host, port) = (&self.uri.authority.host, self.uri.authority.port);
+        let addresses = looked_at(&self.guard, host, port).await?;
+        let hosts = match self.uri.scheme {
+            AMQPScheme::AMQPS => vec![host.clone()],
+            AMQPScheme::AMQP => addresses.iter().map(|address| address.ip().to_string()).collect(),
+        };
+        let mut failed = None;
+        for host in hosts {
+            let mut uri = self.uri.clone();
+            uri.authority.host = host;
+            let properties = ConnectionProperties::default().with_connection_name("queuelink".into());
+            match Connection::connect_uri(uri, properties).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = Some(not_connected(&error)),
+            }
+        }
+        Err(failed.expect("a name that was looked at has an address"))
     }
 
     /// The next message gets another connection.
@@ -130,6 +153,11 @@ impl Live {
 }
 
 impl Lane<'_> {
+    /// Whether the connection is neither closed nor about to be.
+    pub(super) fn stands(&self) -> bool {
+        self.live.connection.status().connected()
+    }
+
     /// The broker has answered: the channel is free for the next message.
     pub(super) fn done(self) {
         let mut resting = self.live.resting.lock().unwrap_or_else(PoisonError::into_inner);

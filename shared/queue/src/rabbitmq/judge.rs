@@ -19,22 +19,31 @@ pub(super) fn not_connected(error: &Error) -> SendError {
     }
 }
 
-/// The message could not be handed to the connection, or no confirmation of it came.
-pub(super) fn not_confirmed(error: &Error) -> Failed {
+/// The message could not be handed to the connection.
+pub(super) fn not_handed_over(error: &Error) -> Failed {
     match error.kind() {
-        // Found before a byte was written.
+        // Found before it was written whole.
         ErrorKind::InvalidChannelState(..)
         | ErrorKind::InvalidConnectionState(_)
         | ErrorKind::SerialisationError(_) => {
             Failed { error: SendError::Unreachable { reason: causes(error) }, connection: true }
         }
-        // The broker closed the channel over what was sent on it, and that was this message alone.
-        ErrorKind::ProtocolError(_) if error.is_amqp_soft_error() => match said(error) {
-            Some(refused) => Failed { error: refused, connection: false },
-            None => Failed { error: SendError::Unanswered { reason: causes(error) }, connection: true },
-        },
-        _ => Failed { error: SendError::Unanswered { reason: causes(error) }, connection: true },
+        _ => unknown(error),
     }
+}
+
+/// It was written, and no confirmation of it came. Only the broker's own word on its channel says what became of it, and that is
+/// one only if the connection `stands`: all else, our own closing over another message too, leaves it open.
+pub(super) fn not_confirmed(error: &Error, stands: bool) -> Failed {
+    match said(error) {
+        // The broker closed the channel over what was sent on it, and that was this message alone.
+        Some(refused) if stands && error.is_amqp_soft_error() => Failed { error: refused, connection: false },
+        _ => unknown(error),
+    }
+}
+
+fn unknown(error: &Error) -> Failed {
+    Failed { error: SendError::Unanswered { reason: causes(error) }, connection: true }
 }
 
 /// What the broker's confirmation says. Only an `Ack` without the message is one: a message that no queue would have is

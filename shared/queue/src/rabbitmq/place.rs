@@ -1,6 +1,6 @@
 use std::fmt;
 
-use domain::Credentials;
+use domain::{Credentials, RabbitMqBroker};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 
 use crate::SendError;
@@ -39,8 +39,14 @@ impl fmt::Debug for RabbitPlace {
 }
 
 impl RabbitPlace {
+    /// The `queue` of this `broker`, where we are who `credentials` say.
+    pub fn at(broker: &RabbitMqBroker, credentials: Credentials, queue: String) -> RabbitPlace {
+        let RabbitMqBroker { host, port, tls, vhost } = broker.clone();
+        RabbitPlace { host, port, tls, vhost, credentials, queue }
+    }
+
     /// Whether it can be sent to at all.
-    pub(super) fn check(&self) -> Result<(), SendError> {
+    pub(crate) fn check(&self) -> Result<(), SendError> {
         if (1..=255).contains(&self.queue.len()) {
             return Ok(());
         }
@@ -49,7 +55,7 @@ impl RabbitPlace {
     }
 
     /// Put together from parts, never read from a text of a user's: what else a URI may ask for stays as it is here.
-    pub(super) fn uri(&self) -> AMQPUri {
+    pub(crate) fn uri(&self) -> AMQPUri {
         AMQPUri {
             scheme: if self.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
             authority: AMQPAuthority {

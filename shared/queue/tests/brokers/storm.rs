@@ -3,12 +3,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use queue::{BrokerAccepted, SendError};
+use queue::{Accepted, SendError};
 use tokio::task::JoinSet;
 
 use super::{ANSWERED_WITHIN, kind, until};
 
-pub(crate) type Answer = (String, Result<BrokerAccepted, SendError>);
+pub(crate) type Answer = (String, Result<Accepted, SendError>);
 
 /// Callers who publish one message after the other, all at once, until told to stop.
 pub(crate) struct Storm {
@@ -21,7 +21,7 @@ impl Storm {
     /// `send` is told the message's id.
     pub(crate) fn begin<F>(callers: usize, send: impl Fn(String) -> F + Clone + Send + 'static) -> Storm
     where
-        F: Future<Output = Result<BrokerAccepted, SendError>> + Send,
+        F: Future<Output = Result<Accepted, SendError>> + Send,
     {
         let (over, accepted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut storm = JoinSet::new();

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use domain::SqsQueue;
-use queue::{Outgoing, Place, Queues, SqsConfig};
+use queue::{Outgoing, Queues, SqsConfig, SqsPlace};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -128,12 +128,12 @@ pub(crate) fn sqs(name: &str) -> SqsQueue {
     SqsQueue { region: "us-east-1".into(), account: "000000000000".into(), name: name.into() }
 }
 
-pub(crate) fn standard() -> Place {
-    Place { queue: sqs("orders"), credentials: None, fifo: false }
+pub(crate) fn standard() -> SqsPlace {
+    SqsPlace { queue: sqs("orders"), credentials: None, fifo: false }
 }
 
-pub(crate) fn fifo() -> Place {
-    Place { queue: sqs("orders.fifo"), credentials: None, fifo: true }
+pub(crate) fn fifo() -> SqsPlace {
+    SqsPlace { queue: sqs("orders.fifo"), credentials: None, fifo: true }
 }
 
 pub(crate) fn message(id: usize, key: Option<&str>) -> Outgoing {

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use domain::{Credentials, Secret};
-use queue::{Accepted, Outgoing, Place, SendError};
+use queue::{Accepted, Outgoing, SendError, SqsPlace};
 use serde_json::json;
 
 use crate::engine::{
@@ -15,7 +15,7 @@ async fn every_warm_send_is_exactly_one_request() {
     let queues = engine.queues();
     for at in 0..5 {
         let accepted = queues.send(&standard(), &message(at, None)).await;
-        assert_eq!(accepted, Ok(Accepted { sqs_id: format!("sqs-{at}") }));
+        assert_eq!(accepted, Ok(Accepted { engine_id: format!("sqs-{at}") }));
     }
     let asked = engine.asked();
     assert_eq!(asked.len(), 5);
@@ -29,21 +29,22 @@ async fn a_message_travels_byte_for_byte_with_its_id_and_round_beside_it() {
     let attributes = json!({
         "message-id": {"DataType": "String", "StringValue": "0BF1"}, "round": {"DataType": "Number", "StringValue": "2"}
     });
-    let check = async |to: Place, ordering_key: Option<&str>, delay_secs: u32, extra: serde_json::Value| {
-        let message = Outgoing {
-            message_id: "0BF1".into(),
-            round: 2,
-            body: body.into(),
-            ordering_key: ordering_key.map(str::to_owned),
-            delay_secs,
-            attributes: Vec::new(),
+    let check =
+        async |to: SqsPlace, ordering_key: Option<&str>, delay_secs: u32, extra: serde_json::Value| {
+            let message = Outgoing {
+                message_id: "0BF1".into(),
+                round: 2,
+                body: body.into(),
+                ordering_key: ordering_key.map(str::to_owned),
+                delay_secs,
+                attributes: Vec::new(),
+            };
+            engine.queues().send(&to, &message).await.unwrap();
+            let mut expect = json!({"MessageBody": body, "MessageAttributes": attributes});
+            expect["QueueUrl"] = json!(format!("{}/000000000000/{}", engine.endpoint, to.queue.name));
+            expect.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+            assert_eq!(engine.asked().last().unwrap().body, expect);
         };
-        engine.queues().send(&to, &message).await.unwrap();
-        let mut expect = json!({"MessageBody": body, "MessageAttributes": attributes});
-        expect["QueueUrl"] = json!(format!("{}/000000000000/{}", engine.endpoint, to.queue.name));
-        expect.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        assert_eq!(engine.asked().last().unwrap().body, expect);
-    };
     check(standard(), None, 0, json!({})).await;
     check(standard(), Some("ignored"), 900, json!({"DelaySeconds": 900})).await;
     let group = |group: &str| json!({"MessageGroupId": group, "MessageDeduplicationId": "0BF1#2"});
@@ -60,8 +61,8 @@ async fn each_queue_is_asked_by_its_own_credentials_and_region() {
     elsewhere.queue.region = "eu-west-1".into();
     let places = [
         standard(),
-        Place { credentials: Some(foreign("THEIRS")), ..standard() },
-        Place { credentials: Some(foreign("OTHERS")), ..elsewhere.clone() },
+        SqsPlace { credentials: Some(foreign("THEIRS")), ..standard() },
+        SqsPlace { credentials: Some(foreign("OTHERS")), ..elsewhere.clone() },
         elsewhere,
         standard(),
     ];
@@ -94,7 +95,7 @@ async fn a_send_knows_what_is_certain() {
         let engine = Engine::serve(move |_, before| if before == 0 { first() } else { second() }).await;
         let begun = Instant::now();
         let told = match engine.queues().send(&standard(), &message(1, None)).await {
-            Ok(accepted) => accepted.sqs_id,
+            Ok(accepted) => accepted.engine_id,
             Err(SendError::Refused { code, .. }) => code,
             Err(SendError::Unreachable { reason }) => format!("unreachable: {reason}"),
             Err(SendError::Unanswered { .. }) => "unanswered".to_owned(),
@@ -146,7 +147,7 @@ async fn a_message_that_is_sent_once_is_one_request_whatever_comes_of_it() {
         let engine = Engine::serve(move |_, _| told()).await;
         let begun = Instant::now();
         let told = match engine.queues().send_once(&standard(), &message(1, None)).await {
-            Ok(accepted) => accepted.sqs_id,
+            Ok(accepted) => accepted.engine_id,
             Err(SendError::Refused { code, .. }) => code,
             Err(error) => format!("{}", error.is_outcome_unknown()),
         };

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use queue::{Outgoing, Place, SendError};
+use queue::{Outgoing, SendError, SqsPlace};
 use serde_json::Value;
 
 use crate::engine::{Answer, Engine, batch, fifo, message, nobody, queues_at, refused, standard};
@@ -20,7 +20,7 @@ fn fates(results: &[Result<queue::Accepted, SendError>]) -> String {
     let fate = |(at, result): (usize, &Result<queue::Accepted, SendError>)| match result {
         Ok(accepted) => {
             assert_eq!(
-                accepted.sqs_id,
+                accepted.engine_id,
                 format!(r#"sqs-{{"number":{at}}}"#),
                 "each result is its own message's"
             );
@@ -160,7 +160,7 @@ async fn on_a_fifo_queue_no_two_calls_are_under_way_at_once_and_no_key_is_twice_
 /// A queue may take less in one call than others do, and may refuse a whole call for one message of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_refused_whole_for_its_messages_is_made_again_in_halves() {
-    let check = async |code: &'static str, is_too_much: fn(&[usize]) -> bool, to: &Place, expect: &str| {
+    let check = async |code: &'static str, is_too_much: fn(&[usize]) -> bool, to: &SqsPlace, expect: &str| {
         let engine = Engine::serve(move |asked, _| match is_too_much(&numbers(asked)) {
             true => refused(400, code),
             false => batch(asked, |_| Ok(())),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_credential_types::Credentials as AwsCredentials;
 use aws_sdk_sqs::config::SharedCredentialsProvider;
+use domain::Guard;
 use queue::kafka::{KafkaPlace, KafkaProducers, KafkaSecurity};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -111,8 +112,16 @@ impl Kafka {
 
 /// Producers of our own for one test, so that none meets another's state.
 pub(crate) fn producers() -> KafkaProducers {
-    let nobody = AwsCredentials::new("nobody", "nothing", None, None, "tests");
-    KafkaProducers::new(SharedCredentialsProvider::new(nobody))
+    producers_by(Guard::operator().with_loopback(true))
+}
+
+/// Such producers that connect to what this guard lets pass.
+pub(crate) fn producers_by(guard: Guard) -> KafkaProducers {
+    KafkaProducers::new(role(), guard)
+}
+
+pub(crate) fn role() -> SharedCredentialsProvider {
+    SharedCredentialsProvider::new(AwsCredentials::new("nobody", "nothing", None, None, "tests"))
 }
 
 fn read(config: &ClientConfig, topic: &str, partitions: i32) -> Vec<Record> {

@@ -2,6 +2,7 @@
 //! --test kafka`.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test may panic")]
 
+mod addresses;
 mod broker;
 #[path = "../brokers/mod.rs"]
 mod brokers;

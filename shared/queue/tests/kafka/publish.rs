@@ -79,4 +79,13 @@ async fn a_warm_producer_does_not_let_its_first_message_wait() {
     let first = begun.elapsed();
     println!("warm after {warm:?}, first message {first:?}");
     assert!(first < Duration::from_millis(250), "{first:?}");
+
+    // Met without a word of any topic it has the cluster's number, too, and only asks for the topic.
+    let producers = crate::broker::producers();
+    producers.meet(&place.bootstrap, &place.security).await.unwrap();
+    let begun = Instant::now();
+    producers.send(&place, &message("second")).await.unwrap();
+    let second = begun.elapsed();
+    println!("met, first message {second:?}");
+    assert!(second < Duration::from_millis(250), "{second:?}");
 }

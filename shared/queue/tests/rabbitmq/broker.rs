@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use domain::{Credentials, Secret};
+use domain::{Credentials, Guard, Secret};
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
-use queue::rabbitmq::RabbitPlace;
+use queue::rabbitmq::{RabbitConnections, RabbitPlace};
 use tokio::net::TcpStream;
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
@@ -124,6 +124,11 @@ impl Rabbit {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Connections of our own for one test, so that none meets another's state.
+pub(crate) fn connections() -> RabbitConnections {
+    RabbitConnections::new(Guard::operator().with_loopback(true))
 }
 
 pub(crate) fn user(name: &str, password: &str) -> Credentials {

@@ -5,6 +5,9 @@
 mod broker;
 #[path = "../brokers/mod.rs"]
 mod brokers;
+mod closing;
 mod outage;
+#[cfg(feature = "local")]
+mod poll;
 mod publish;
 mod refused;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use queue::rabbitmq::{RabbitConnections, RabbitPlace};
 
-use crate::broker::{Rabbit, rabbit, rabbit_alone};
+use crate::broker::{Rabbit, connections, rabbit, rabbit_alone};
 use crate::brokers::proxy::{Mode, Proxy};
 use crate::brokers::storm::{Storm, told_the_truth};
 use crate::brokers::{ANSWERED_WITHIN, deserted, kind, message};
@@ -29,7 +29,7 @@ async fn a_broker_that_dies_in_mid_publish_and_comes_back_loses_nothing_accepted
     // RabbitMQ itself forgets a quorum queue that is killed in its first three minutes: it has not written its name yet.
     rabbit.stop().await;
     rabbit.start().await;
-    let (connections, place) = (RabbitConnections::new(), rabbit.place(&queue));
+    let (connections, place) = (connections(), rabbit.place(&queue));
     let storm = storm(16, &connections, &place);
     storm.accepted(200).await;
     rabbit.process.kill().await;
@@ -50,7 +50,7 @@ async fn a_broker_that_dies_in_mid_publish_and_comes_back_loses_nothing_accepted
 async fn a_frozen_broker_may_have_taken_what_it_was_sent_and_works_again_once_thawed() {
     let Some((rabbit, _alone)) = rabbit_alone().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
-    let (connections, place) = (RabbitConnections::new(), rabbit.place(&queue));
+    let (connections, place) = (connections(), rabbit.place(&queue));
     connections.send(&place, &message("before")).await.unwrap();
     rabbit.process.freeze().await;
     let begun = Instant::now();
@@ -75,11 +75,16 @@ async fn a_connection_lost_before_its_confirmation_is_rebuilt_once_under_the_sam
     let queue = rabbit.queue("quorum", &[]).await;
     let port = deserted();
     let proxy = Proxy::open(port, rabbit.port).await;
-    let (connections, place) = (RabbitConnections::new(), RabbitPlace { port, ..rabbit.place(&queue) });
+    let (connections, place) = (connections(), RabbitPlace { port, ..rabbit.place(&queue) });
     connections.warm(&place).await.unwrap();
 
     proxy.set(Mode::CutOnce);
     connections.send(&place, &message("sent again")).await.unwrap();
+    // Whoever must know what became of one attempt gets no second.
+    proxy.set(Mode::CutOnce);
+    let once = connections.send_once(&place, &message("once")).await;
+    assert_eq!(kind(&once), "unanswered", "{once:?}");
+    connections.send(&place, &message("connected again")).await.unwrap();
     proxy.set(Mode::Cut);
     let cut = connections.send(&place, &message("cut off")).await;
     assert_eq!(kind(&cut), "unanswered", "{cut:?}");
@@ -87,5 +92,8 @@ async fn a_connection_lost_before_its_confirmation_is_rebuilt_once_under_the_sam
     assert_eq!(kind(&later), "unreachable", "{later:?}");
     proxy.set(Mode::Pass);
     connections.send(&place, &message("after")).await.unwrap();
-    assert_eq!(ids(&rabbit, &queue).await, ["sent again", "sent again", "cut off", "after"]);
+    assert_eq!(
+        ids(&rabbit, &queue).await,
+        ["sent again", "sent again", "once", "connected again", "cut off", "after"]
+    );
 }

@@ -3,9 +3,8 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use lapin::types::AMQPValue;
 use queue::SendError;
-use queue::rabbitmq::RabbitConnections;
 
-use crate::broker::rabbit;
+use crate::broker::{connections, rabbit};
 use crate::brokers::{kind, message};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +15,7 @@ async fn a_message_lies_on_its_queue_as_it_was_sent() {
     sent.round = 2;
     sent.body = "{\"name\":\"João\"}\n".to_owned();
     sent.attributes = vec![("link-depth", "1".to_owned())];
-    let accepted = RabbitConnections::new().send(&rabbit.place(&queue), &sent).await.unwrap();
+    let accepted = connections().send(&rabbit.place(&queue), &sent).await.unwrap();
     assert_eq!(accepted.engine_id, "0BF1");
 
     let lying = rabbit.take(&queue).await;
@@ -31,7 +30,7 @@ async fn an_id_that_others_gave_may_be_longer_than_amqp_has_room_for() {
     let Some((rabbit, _in_use)) = rabbit().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
     let sent = message(&"t".repeat(290));
-    let accepted = RabbitConnections::new().send(&rabbit.place(&queue), &sent).await.unwrap();
+    let accepted = connections().send(&rabbit.place(&queue), &sent).await.unwrap();
     assert_eq!(accepted.engine_id, sent.message_id);
 }
 
@@ -40,8 +39,7 @@ async fn an_id_that_others_gave_may_be_longer_than_amqp_has_room_for() {
 async fn of_many_at_once_exactly_those_that_no_queue_takes_are_refused() {
     let Some((rabbit, _in_use)) = rabbit().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
-    let (connections, there, nowhere) =
-        (RabbitConnections::new(), rabbit.place(&queue), rabbit.place("no-such-queue"));
+    let (connections, there, nowhere) = (connections(), rabbit.place(&queue), rabbit.place("no-such-queue"));
     let sends = (0..300).map(|number| {
         let (connections, place) = (&connections, if number % 3 == 0 { &nowhere } else { &there });
         async move { connections.send(place, &message(&format!("m{number}"))).await }
@@ -66,7 +64,7 @@ async fn a_full_queue_refuses_and_takes_again_once_there_is_room() {
             ("x-overflow", AMQPValue::LongString("reject-publish".into())),
         ];
         let queue = rabbit.queue(kind_of_queue, &full).await;
-        let (connections, place) = (RabbitConnections::new(), rabbit.place(&queue));
+        let (connections, place) = (connections(), rabbit.place(&queue));
         // A quorum queue counts a little late.
         let (mut accepted, mut refused) = (HashSet::new(), 0);
         for number in 0..20 {

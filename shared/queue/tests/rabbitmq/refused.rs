@@ -1,16 +1,16 @@
 use std::time::{Duration, Instant};
 
 use queue::SendError;
-use queue::rabbitmq::{RabbitConnections, RabbitPlace};
+use queue::rabbitmq::RabbitPlace;
 
-use crate::broker::{rabbit, user};
+use crate::broker::{connections, rabbit, user};
 use crate::brokers::{deserted, kind, message};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_says_no_to_is_refused_and_is_not_there() {
     let Some((rabbit, _in_use)) = rabbit().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
-    let connections = RabbitConnections::new();
+    let connections = connections();
     let check = async |place: RabbitPlace, expect: &str| {
         let begun = Instant::now();
         let answer = connections.send(&place, &message("refused")).await;
@@ -32,27 +32,28 @@ async fn what_the_broker_says_no_to_is_refused_and_is_not_there() {
 async fn a_user_whose_rights_are_taken_away_is_refused_on_the_next_channel() {
     let Some((rabbit, _in_use)) = rabbit().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
-    let connections = RabbitConnections::new();
+    let first = connections();
     let place = RabbitPlace { credentials: user("ada", "ada-secret"), ..rabbit.place(&queue) };
     rabbit.ctl(&["add_user", "ada", "ada-secret"]);
     rabbit.ctl(&["set_permissions", "ada", ".*", ".*", ".*"]);
-    connections.send(&place, &message("allowed")).await.unwrap();
+    first.send(&place, &message("allowed")).await.unwrap();
 
     // The broker asks once per channel, so those that stand already may still be used.
     rabbit.ctl(&["set_permissions", "ada", "", "", ""]);
-    let connections = RabbitConnections::new();
-    let answer = connections.send(&place, &message("not allowed")).await;
-    let Err(SendError::Refused { code, .. }) = &answer else { panic!("{answer:?}") };
+    let others = connections();
+    let answer = others.send(&place, &message("not allowed")).await;
+    let Err(SendError::Refused { code, message: said }) = &answer else { panic!("{answer:?}") };
     assert_eq!(code, "ACCESS-REFUSED");
+    assert!(said.contains("amq.default") && !said.contains("ada"), "{said}");
 
     rabbit.ctl(&["set_permissions", "ada", ".*", ".*", ".*"]);
-    connections.send(&place, &message("allowed again")).await.unwrap();
+    others.send(&place, &message("allowed again")).await.unwrap();
 
     rabbit.ctl(&["delete_user", "ada"]);
-    let answer = connections.send(&place, &message("unknown")).await;
+    let answer = others.send(&place, &message("unknown")).await;
     // Whether her connection is closed before or after the message was written is the broker's affair.
     assert!(matches!(kind(&answer), "refused" | "unanswered"), "{answer:?}");
-    let answer = connections.send(&place, &message("unknown still")).await;
+    let answer = others.send(&place, &message("unknown still")).await;
     assert_eq!(kind(&answer), "refused", "{answer:?}");
     let ids: Vec<_> = rabbit.take(&queue).await.into_iter().map(|one| one.id).collect();
     assert_eq!(ids, ["allowed", "allowed again"]);
@@ -64,7 +65,7 @@ async fn what_asks_for_encryption_is_never_sent_without() {
     let Some((rabbit, _in_use)) = rabbit().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
     let place = RabbitPlace { tls: true, ..rabbit.place(&queue) };
-    let answer = RabbitConnections::new().send(&place, &message("secret")).await;
+    let answer = connections().send(&place, &message("secret")).await;
     assert_eq!(kind(&answer), "unreachable", "{answer:?}");
     assert!(rabbit.take(&queue).await.is_empty());
 }
@@ -79,6 +80,6 @@ async fn where_nobody_listens_nothing_was_written() {
         credentials: user("guest", "guest"),
         queue: "q".to_owned(),
     };
-    let answer = RabbitConnections::new().send(&place, &message("lost")).await;
+    let answer = connections().send(&place, &message("lost")).await;
     assert_eq!(kind(&answer), "unreachable", "{answer:?}");
 }

@@ -1,31 +1,48 @@
 use aws_sdk_dynamodb::types::AttributeValue;
-use domain::{DeadReason, HandlerName, Letter, LetterOrigin, LetterState, QueueName};
+use domain::{DeadReason, HandlerName, Letter, LetterBody, LetterOrigin, LetterState, QueueName};
 
-use super::{MessagesError, message_pk};
+use super::{Messages, MessagesError, message_pk};
 use crate::StoreError;
 use crate::item::{Item, Reader, Writer, number, text};
 use crate::parts::parts;
 
-/// The most that is kept of one letter, bytes of body and all else: one DynamoDB transaction carries 4 MiB.
-pub const MAX_LETTER_BYTES: usize = 4_000_000;
+/// A text that lies with its letter, in its item or in parts, has at most so many bytes with all else of it: one DynamoDB transaction
+/// carries 4 MiB. What is larger, or no text, is a kept body, which the letter names.
+const MAX_WITHIN_BYTES: usize = 4_000_000;
 
-/// All of a letter but its body lies in one item, which must keep clear of DynamoDB's 400 KB.
-const MAX_REST_BYTES: usize = 80 * 1024;
+/// The most that is kept of a letter but its body, bytes: it lies in one item, which must keep clear of DynamoDB's 400 KB.
+pub const MAX_LETTER_BYTES: usize = 80 * 1024;
 
 /// Letters have sort keys from here on; parts (`p#...`) come behind them, failure counters (`f#...`) before.
 pub(super) const FROM: &str = "l#";
 
+/// What of a letter's body must be kept beside it, as [`Messages::keep_body`] keeps bodies, before the letter is.
+pub(super) fn beside(letter: &Letter) -> Option<&[u8]> {
+    match letter.body.as_ref()? {
+        LetterBody::Text(text) if text.len() + rest_bytes(letter) <= MAX_WITHIN_BYTES => None,
+        body => Some(body.as_bytes()),
+    }
+}
+
+/// All of it but its body, bytes.
+fn rest_bytes(letter: &Letter) -> usize {
+    letter.log.len() + letter.reason.message.len() + letter.ordering_key.as_ref().map_or(0, String::len)
+}
+
 /// The items of a letter: itself first, then the parts of its body.
 pub(super) fn write(letter: &Letter) -> Result<Vec<Item>, MessagesError> {
-    let body = letter.body.as_deref().unwrap_or_default();
-    let rest =
-        letter.log.len() + letter.reason.message.len() + letter.ordering_key.as_ref().map_or(0, String::len);
-    if body.len() + rest > MAX_LETTER_BYTES || rest > MAX_REST_BYTES {
-        return Err(MessagesError::TooLarge { bytes: body.len() + rest });
+    let rest = rest_bytes(letter);
+    if rest > MAX_LETTER_BYTES {
+        return Err(MessagesError::TooLarge { bytes: rest });
     }
     let pk = message_pk(&letter.message_id);
-    let parts = parts(body);
-    let inline = letter.body.as_ref().filter(|_| parts.is_empty());
+    let beside = beside(letter);
+    let within = match &letter.body {
+        Some(LetterBody::Text(text)) if beside.is_none() => Some(text),
+        _ => None,
+    };
+    let parts = parts(within.map(String::as_str).unwrap_or_default());
+    let inline = within.filter(|_| parts.is_empty());
     let (origin, unknown, retried) = match letter.origin {
         LetterOrigin::Publish { outcome_unknown, may_have_been_retried } => {
             ("publish", Some(outcome_unknown), Some(may_have_been_retried))
@@ -42,6 +59,7 @@ pub(super) fn write(letter: &Letter) -> Result<Vec<Item>, MessagesError> {
         .set("reason-code", text(&letter.reason.code))
         .set("reason", text(&letter.reason.message))
         .set_some("body", inline.map(text))
+        .set_some("body-at", beside.map(|body| text(Messages::body_address(&letter.message_id, body))))
         .set("parts", number(parts.len()))
         .set_some("ordering-key", letter.ordering_key.as_ref().map(text))
         .set("attempts", number(letter.attempts))
@@ -56,8 +74,17 @@ pub(super) fn write(letter: &Letter) -> Result<Vec<Item>, MessagesError> {
     Ok(std::iter::once(head).chain(parts).collect())
 }
 
-/// Reads a letter's own item; `part` gives the text of the item with a part's sort key.
-pub(super) fn read<'i>(item: &Item, part: impl Fn(&str) -> Option<&'i str>) -> Result<Letter, StoreError> {
+/// Where the body lies that was kept beside this letter's own item, if one was.
+pub(super) fn body_at(item: &Item) -> Result<Option<&str>, StoreError> {
+    Reader(item).text_or_none("body-at")
+}
+
+/// Reads a letter's own item; `part` gives the text of the item with a part's sort key, `kept` is the body that was kept beside.
+pub(super) fn read<'i>(
+    item: &Item,
+    part: impl Fn(&str) -> Option<&'i str>,
+    kept: Option<Vec<u8>>,
+) -> Result<Letter, StoreError> {
     let reader = Reader(item);
     let unknown = |name: &str| reader.fault(name, "is a word we do not know");
     let origin = match reader.text("origin")? {
@@ -69,11 +96,14 @@ pub(super) fn read<'i>(item: &Item, part: impl Fn(&str) -> Option<&'i str>) -> R
         _ => return Err(unknown("origin")),
     };
     let body = match reader.number::<usize>("parts")? {
-        0 => reader.text_or_none("body")?.map(str::to_owned),
+        0 if body_at(item)?.is_some() => {
+            Some(LetterBody::of(kept.ok_or_else(|| reader.fault("body-at", "is of no body"))?))
+        }
+        0 => reader.text_or_none("body")?.map(|text| LetterBody::Text(text.to_owned())),
         count => {
             let own = reader.text("sk")?;
             let texts: Option<Vec<&str>> = (0..count).map(|at| part(&part_sk(own, at))).collect();
-            Some(texts.ok_or_else(|| reader.fault("body", "lacks a part"))?.concat())
+            Some(LetterBody::Text(texts.ok_or_else(|| reader.fault("body", "lacks a part"))?.concat()))
         }
     };
     let message_id = reader.text("pk")?.strip_prefix(&message_pk("")).map(str::to_owned);
@@ -166,7 +196,7 @@ mod tests {
                 queue_name: QueueName::parse("orders").unwrap(),
                 origin,
                 reason: DeadReason::new(code, reason),
-                body,
+                body: body.map(LetterBody::Text),
                 ordering_key,
                 attempts,
                 handler: handler.map(|name| HandlerName::parse(&name).unwrap()),
@@ -199,19 +229,29 @@ mod tests {
             }
             let parts: HashMap<&str, &str> =
                 items[1..].iter().map(|item| (text_of(item, "sk"), text_of(item, "part"))).collect();
-            prop_assert_eq!(read(&items[0], |sk| parts.get(sk).copied()).unwrap(), letter.clone());
+            prop_assert_eq!(read(&items[0], |sk| parts.get(sk).copied(), None).unwrap(), letter.clone());
             if items.len() > 1 {
-                prop_assert!(read(&items[0], |_| None).is_err());
+                prop_assert!(read(&items[0], |_| None, None).is_err());
                 prop_assert!(text_of(&items[1], "sk") > text_of(&items[0], "sk"));
             }
         }
 
         #[test]
-        fn a_letter_beyond_one_transaction_is_refused_before_anything_is_written(mut letter in letters()) {
-            letter.body = Some("x".repeat(MAX_LETTER_BYTES + 1));
-            prop_assert!(is_too_large(&letter));
+        fn what_does_not_fit_into_a_letter_lies_beside_it_and_the_rest_is_bounded(mut letter in letters(), bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+            let huge = LetterBody::Text("x".repeat(MAX_WITHIN_BYTES + 1));
+            let binary = [bytes, vec![0xff]].concat();
+            for body in [huge, LetterBody::Bytes(binary)] {
+                let bytes = body.as_bytes().to_vec();
+                letter.body = Some(body);
+                prop_assert_eq!(beside(&letter), Some(&bytes[..]));
+                let items = write(&letter).unwrap();
+                prop_assert_eq!(items.len(), 1);
+                prop_assert!(body_at(&items[0]).unwrap().is_some_and(|at| at.starts_with(&letter.message_id)));
+                prop_assert_eq!(read(&items[0], |_| None, Some(bytes)).unwrap(), letter.clone());
+                prop_assert!(read(&items[0], |_| None, None).is_err());
+            }
             letter.body = None;
-            letter.log = "x".repeat(MAX_REST_BYTES + 1);
+            letter.log = "x".repeat(MAX_LETTER_BYTES + 1);
             prop_assert!(is_too_large(&letter));
         }
     }

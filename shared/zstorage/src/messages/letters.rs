@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use domain::{Letter, LetterState};
 
+use super::bodies::Kept;
 use super::{Messages, MessagesError, TTL, letter_item, message_pk};
 use crate::StoreError;
 use crate::item::{Item, number, text};
@@ -11,13 +12,14 @@ use crate::table::{Action, Expression, Range, Undone};
 const CLOSED_KEPT_SECS: i64 = 30 * 24 * 3600;
 
 impl Messages {
-    /// Keeps a letter, its body in parts if it is long, all in one transaction. The letter of the same message, round,
-    /// queue and origin, if there is one, is replaced: a worker that dies between keeping and acknowledging keeps it again.
+    /// Keeps a letter, its body in parts if it is long, all in one transaction. A body that does not fit into one, or is no text, is
+    /// kept beside it before, for as long as the letter. The letter of the same message, round, queue and origin, if there is
+    /// one, is replaced: a worker that dies between keeping and acknowledging keeps it again.
     ///
     /// # Errors
     /// [`MessagesError::TooLarge`]; the store's.
     pub async fn keep_letter(&self, letter: &Letter) -> Result<(), MessagesError> {
-        let actions = keeping(letter)?;
+        let actions = self.keeping(letter).await?;
         self.table.transact("keep a letter", actions).await.map_err(unconditioned)
     }
 
@@ -45,8 +47,24 @@ impl Messages {
             .partition(|item| text_of(item, "sk").is_some_and(|sk| sk.starts_with(letter_item::FROM)));
         let parts: HashMap<String, String> =
             parts.iter().filter_map(|item| Some((text_of(item, "sk")?, text_of(item, "part")?))).collect();
-        let read = |head: &Item| letter_item::read(head, |sk| parts.get(sk).map(String::as_str));
-        Ok(heads.iter().map(read).collect::<Result<_, _>>()?)
+        let mut letters = Vec::with_capacity(heads.len());
+        for head in &heads {
+            let kept = match letter_item::body_at(head)? {
+                Some(at) => self.body(at).await?,
+                None => None,
+            };
+            letters.push(letter_item::read(head, |sk| parts.get(sk).map(String::as_str), kept)?);
+        }
+        Ok(letters)
+    }
+
+    /// What keeps `letter` in a transaction, once that of it is kept which does not fit into one.
+    pub(super) async fn keeping(&self, letter: &Letter) -> Result<Vec<Action>, MessagesError> {
+        let items = letter_item::write(letter)?;
+        if let Some(body) = letter_item::beside(letter) {
+            self.keep_body_for(&letter.message_id, body, Kept::WithItsLetter).await?;
+        }
+        Ok(items.into_iter().map(|item| Action::Put(item, None)).collect())
     }
 
     /// What closes the letter at `sk` in a transaction: it and its `parts` go, after a while.
@@ -70,11 +88,6 @@ impl Messages {
         };
         std::iter::once(head).chain((0..parts).map(part)).collect()
     }
-}
-
-/// What keeps `letter` in a transaction.
-pub(super) fn keeping(letter: &Letter) -> Result<Vec<Action>, MessagesError> {
-    Ok(letter_item::write(letter)?.into_iter().map(|item| Action::Put(item, None)).collect())
 }
 
 /// Of a transaction without conditions.

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld;
 use domain::{KeyId, Letter, MessageId, QueueId, hex};
 use sha2::{Digest, Sha256};
 
-use super::{Messages, MessagesError, TTL, letter_item, letters};
+use super::{Messages, MessagesError, TTL, letter_item};
 use crate::StoreError;
 use crate::item::{Item, Reader, Writer, bytes, key, number, text};
 use crate::table::{Action, Expression, Undone, held_by_a_transaction, patiently};
@@ -286,7 +286,7 @@ impl Messages {
         let mut update = Expression::new("SET #state = :refused").value(":refused", text("refused"));
         let mut actions = Vec::new();
         if let Some(letter) = letter {
-            actions = letters::keeping(letter)?;
+            actions = self.keeping(letter).await?;
             update.text.push_str(", #letter = :letter, #parts = :parts");
             update = update
                 .name("#letter", "letter")

@@ -17,7 +17,7 @@ use crate::item::{Item, Reader, key, number, text};
 use crate::parts::parts;
 use crate::table::{Action, Expression, Undone, held_by_a_transaction, patiently};
 
-/// What is published or discarded is kept this long, seconds.
+/// What is published is kept this long, seconds. What a person decided is kept for good.
 const KEPT_SECS: i64 = 7 * 24 * 3600;
 
 /// Which call made the last change of an entry: so a change whose answer was lost is not taken for another's.
@@ -61,7 +61,8 @@ impl Change {
         self
     }
 
-    /// The state, and the entry's place in the index: what is done with is in it no more, and its time to live begins.
+    /// The state, and the entry's place in the index: what is done with is in it no more, and the time to live of what was
+    /// published begins.
     pub(super) fn state(self, outbox: &Outbox, key: &EntryKey, state: EntryState, at: Timestamp) -> Change {
         let change = self.set("state", text(state.as_str()));
         match OutboxGroup::of(state) {
@@ -70,7 +71,10 @@ impl Change {
                 .set("next-attempt-at", number(at.as_millisecond())),
             None => {
                 let change = change.remove("due").remove("due-since").remove("next-attempt-at");
-                change.set("expires-at", outbox.expires_at())
+                match state {
+                    EntryState::Published => change.set("expires-at", outbox.expires_at()),
+                    _ => change,
+                }
             }
         }
     }
@@ -212,7 +216,7 @@ impl Outbox {
             .set("reason", reason(why))
     }
 
-    /// When what is done with now may be cleaned away, epoch seconds.
+    /// When what is published now may be cleaned away, epoch seconds.
     fn expires_at(&self) -> AttributeValue {
         number(self.clock.now().as_second() + KEPT_SECS)
     }
@@ -257,7 +261,8 @@ impl Outbox {
         }
     }
 
-    /// Changes an entry to a state in which nothing is left to do: its parts are cleaned away with it. Whether it was done.
+    /// Changes an entry to a state in which nothing is left to do, together with `others`. So many of its `parts` are cleaned away
+    /// with it: all of what is published, none of anything else. Whether it was done.
     pub(super) async fn close(
         &self,
         operation: &'static str,

@@ -89,7 +89,7 @@ impl Outbox {
     pub async fn discard(&self, key: &EntryKey, note: &str) -> Result<Discarded, StoreError> {
         const OPERATION: &str = "discard an outbox entry";
         for _ in 0..LOOKS {
-            let Some(Head { entry, parts }) = self.head(key).await? else { return Ok(Discarded::Missing) };
+            let Some(Head { entry, .. }) = self.head(key).await? else { return Ok(Discarded::Missing) };
             if entry.state != EntryState::Parked {
                 return Ok(Discarded::NotParked(entry.state));
             }
@@ -98,7 +98,7 @@ impl Outbox {
                 .state(self, key, EntryState::Discarded, self.clock.now())
                 .set("reason", item::reason(note));
             let condition = and(is_in(&[EntryState::Parked]), "round", number(entry.round));
-            if self.close(OPERATION, key, parts, change, condition, woken.into_iter().collect()).await? {
+            if self.close(OPERATION, key, 0, change, condition, woken.into_iter().collect()).await? {
                 return Ok(Discarded::Done);
             }
         }
@@ -138,7 +138,7 @@ impl Outbox {
     /// The store's alone.
     pub async fn cancel(&self, message: MessageId) -> Result<Cancelled, StoreError> {
         let key = EntryKey::Scheduled(message);
-        let Some(Head { entry, parts }) = self.head(&key).await? else { return Ok(Cancelled::Unknown) };
+        let Some(Head { entry, .. }) = self.head(&key).await? else { return Ok(Cancelled::Unknown) };
         let is_untouched = entry.lease == 0 && entry.failures == 0;
         match entry.state {
             EntryState::Discarded if is_untouched => return Ok(Cancelled::Done),
@@ -150,7 +150,8 @@ impl Outbox {
             .set("reason", text("cancelled"));
         let condition = and(is_in(&[EntryState::Scheduled]), "lease", number(0));
         let condition = and(condition, "failures", number(0));
-        let done = self.close("cancel a message", &key, parts, change, condition, Vec::new()).await?;
+        let changed = self.change("cancel a message", &key, change, condition).await?;
+        let done = matches!(changed, Changed::Done(_));
         // Not done: somebody was quicker. Another cancellation, too, leaves it untouched.
         let quicker = if done { None } else { self.head(&key).await? };
         Ok(match quicker {

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use domain::{EntryKey, EntryState, OutboxEntry};
+use domain::{EntryKey, EntryState, MessageId, OutboxEntry};
 
 use super::Outbox;
 use super::item::{self, Head, keys, part_sk, sk_of};
@@ -72,6 +72,14 @@ impl Outbox {
         let (pk, sk) = keys(key);
         let item = self.table.get("read an outbox entry", &pk, &sk).await?;
         item.as_ref().map(item::read).transpose()
+    }
+
+    /// Whose message the entry of this key is, and its state.
+    pub(crate) async fn state_of(
+        &self,
+        key: &EntryKey,
+    ) -> Result<Option<(MessageId, EntryState)>, StoreError> {
+        Ok(self.head(key).await?.map(|head| (head.entry.message_id, head.entry.state)))
     }
 
     pub(super) async fn head_behind(&self, key: &EntryKey) -> Result<Option<Head>, StoreError> {

@@ -89,12 +89,28 @@ impl Records {
     ) -> Result<Settled, StoreError> {
         let fence = fence.map_or(Fence::None, Fence::Lease);
         let end = End::Applied(how);
-        match self.settle(key, None, &end, fence).await? {
-            Ended::Now => Ok(Settled::Now),
-            Ended::Not(None) => Ok(Settled::Undone),
-            Ended::Not(Some(EntryState::Held)) => Ok(Settled::Outrun),
-            Ended::Not(Some(state)) => Ok(Settled::Before(state)),
+        Ok(settled(self.settle(key, None, &end, fence).await?))
+    }
+
+    /// As [`Records::apply`], for who was given the `message` of a held write by its queue, under `engine_id`: the write that made this
+    /// message stands then, if it was not undone. The record's next write may be held under the same key by now: that is another
+    /// message, and is left alone. One read where it was settled before.
+    ///
+    /// # Errors
+    /// The store's alone; it may have been done all the same.
+    pub async fn let_stand(
+        &self,
+        key: &EntryKey,
+        message: MessageId,
+        engine_id: &str,
+    ) -> Result<Settled, StoreError> {
+        match self.outbox.state_of(key).await? {
+            Some((own, EntryState::Held)) if own == message => {}
+            Some((own, state)) if own == message => return Ok(Settled::Before(state)),
+            _ => return Ok(Settled::Undone),
         }
+        let end = End::Applied(Applied::Published { engine_id: Some(engine_id.to_owned()) });
+        Ok(settled(self.settle(key, Some(message), &end, Fence::None).await?))
     }
 
     /// Takes a held write back, whose queue has refused its message for certain: entry, guards, `held-by` and idempotency row, in
@@ -275,6 +291,15 @@ impl Records {
 enum End {
     Applied(Applied),
     Undone,
+}
+
+fn settled(ended: Ended) -> Settled {
+    match ended {
+        Ended::Now => Settled::Now,
+        Ended::Not(None) => Settled::Undone,
+        Ended::Not(Some(EntryState::Held)) => Settled::Outrun,
+        Ended::Not(Some(state)) => Settled::Before(state),
+    }
 }
 
 /// What a try to end it came to.

@@ -1,6 +1,7 @@
 //! zstorage through the real AWS SDK: against the embedded DynamoDB engine, and against a server that fails as it is told.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod bodies;
 mod busy;
 mod data_keys;
 mod house;

@@ -19,7 +19,7 @@ fn letter(id: MessageId, row: &IdempotencyKey, body_bytes: usize) -> Letter {
         queue_name: QueueName::parse("orders").unwrap(),
         origin: LetterOrigin::Publish { outcome_unknown: false, may_have_been_retried: false },
         reason: DeadReason::new("refused", "the queue is gone"),
-        body: Some("x".repeat(body_bytes)),
+        body: Some("x".repeat(body_bytes).into()),
         ordering_key: None,
         attempts: 1,
         handler: None,

@@ -130,6 +130,31 @@ async fn who_undoes_twice_leaves_the_next_write_of_the_same_version_alone() {
 }
 
 #[tokio::test]
+async fn a_message_lets_the_write_stand_that_made_it_and_no_other_of_the_same_key() {
+    let (house, open) = (House::new().await, strict().await);
+    let records = house.records();
+    let was = standing(&records, &open, r#"{"age":1}"#).await;
+    let first = update(&records, &open, was.id, r#"{"age":2}"#).await.unwrap();
+    let (key, undone) = (held(&first), own(&first).message_id);
+    assert!(records.undo(own(&first)).await.unwrap());
+    assert_eq!(records.let_stand(&key, undone, "sqs-0").await.unwrap(), Settled::Undone);
+    let second = update(&records, &open, was.id, r#"{"age":3}"#).await.unwrap();
+    assert_eq!(held(&second), key);
+    assert_eq!(records.let_stand(&key, undone, "sqs-0").await.unwrap(), Settled::Undone);
+    assert_eq!(read(&records, &open, &was).await.as_ref(), Some(&was));
+    let message = own(&second).message_id;
+    assert_eq!(records.let_stand(&key, message, "sqs-1").await.unwrap(), Settled::Now);
+    assert_eq!(read(&records, &open, &was).await.as_ref(), Some(&second.record));
+    let entry = house.entry(&key).await.unwrap();
+    assert_eq!((entry.state, entry.engine_id.as_deref()), (EntryState::Published, Some("sqs-1")));
+    // What stands costs one read.
+    let troubled = Troubled::told(&[]);
+    let again = over(&troubled, &house).let_stand(&key, message, "sqs-2").await.unwrap();
+    assert_eq!(again, Settled::Before(EntryState::Published));
+    assert_eq!(troubled.take_calls(), ["GetItem"]);
+}
+
+#[tokio::test]
 async fn what_stands_stays_so_and_is_not_done_twice() {
     let (house, open) = (House::new().await, strict().await);
     let records = house.records();

@@ -6,7 +6,7 @@ use crate::template::stack::{Stack, branches, target, text};
 use crate::tree;
 
 /// Read when there, and never set on AWS.
-const LOCAL_ONLY: &[&str] = &["ALLOW_LOOPBACK", "KEY_FILE", "TRUST_STORE"];
+const LOCAL_ONLY: &[&str] = &["ALLOW_LOOPBACK", "KAFKA_NOTE", "KAFKA_TLS", "KEY_FILE", "TRUST_STORE"];
 
 /// Lambda sets these itself, and refuses a template that does.
 const RESERVED: &str = "AWS_";
@@ -143,6 +143,7 @@ pub(super) fn agreement(stack: &Stack) -> Vec<String> {
         ("RECORDS_TABLE", json!({ "Ref": "RecordsTable" })),
         ("OUTBOX_TABLE", json!({ "Ref": "OutboxTable" })),
         ("JOBS_QUEUE", json!({ "Fn::GetAtt": ["JobsQueue", "QueueName"] })),
+        ("RETRY_QUEUE", json!({ "Fn::GetAtt": ["RetryQueue", "QueueName"] })),
         ("STACK_NAME", json!({ "Ref": "AWS::StackName" })),
         ("ACCOUNT_ID", json!({ "Ref": "AWS::AccountId" })),
     ];

@@ -24,7 +24,9 @@ fn sources(stack: &Stack) -> Vec<&str> {
 pub(super) fn events(stack: &Stack) -> Vec<String> {
     let mut faults = Vec::new();
     let events = sqs_events(stack);
-    for worker in stack.functions().into_iter().filter(|id| id.ends_with("WorkerFunction")) {
+    let of_brokers = |id: &&str| ["MskWorkerFunction", "MqWorkerFunction"].contains(id);
+    let workers = stack.functions().into_iter().filter(|id| id.ends_with("WorkerFunction"));
+    for worker in workers.filter(|id| !of_brokers(id)) {
         if !events.iter().any(|(id, ..)| *id == worker) {
             faults.push(format!("{worker}: has no SQS event"));
         }

@@ -12,7 +12,18 @@ const WITHOUT_RESOURCE: &[(&str, &str)] = &[
         "a mapping has no name before it is made: bound by the function's ARN",
     ),
     ("lambda:ListEventSourceMappings", "knows no resources: it lists, it changes nothing"),
+    ("ec2:AssignPrivateIpAddresses", OF_LAMBDA),
+    ("ec2:CreateNetworkInterface", OF_LAMBDA),
+    ("ec2:DeleteNetworkInterface", OF_LAMBDA),
+    ("ec2:DescribeNetworkInterfaces", OF_LAMBDA),
+    ("ec2:DescribeSecurityGroups", OF_LAMBDA),
+    ("ec2:DescribeSubnets", OF_LAMBDA),
+    ("ec2:DescribeVpcs", OF_LAMBDA),
+    ("ec2:UnassignPrivateIpAddresses", OF_LAMBDA),
 ];
+
+/// Lambda itself, or its poller, joins a network by the function's role: bound by a denial to the function's own program.
+const OF_LAMBDA: &str = "an interface has no name before it is made: denied to the program";
 
 /// Texts of resources that may end in a wildcard: what is made at run time, under a prefix of ours.
 const PREFIXES: &[(&str, &str)] = &[
@@ -21,121 +32,15 @@ const PREFIXES: &[(&str, &str)] = &[
         "queues made at run time are named after the stack",
     ),
     (":event-source-mapping:*", "mappings are named by AWS: bound by the function's ARN"),
+    ("${KafkaCluster.Outputs.TopicsArn}/*", "a registered queue is a topic: bound by the cluster"),
+    (
+        "${KafkaCluster.Outputs.GroupsArn}/${AWS::StackName}-*",
+        "each topic is read under a name of its own: bound by the cluster and the stack",
+    ),
 ];
 
-/// What a function never does, whatever a statement says: resource (`*` = any) and beginnings of actions.
-const NEVER: &[(&str, &str, &[&str])] = &[
-    ("PublishFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
-    (
-        "PublishFunction",
-        "*",
-        &["sqs:Receive", "sqs:Delete", "sqs:Create", "sqs:Set", "sqs:Purge", "lambda:", "kms:Encrypt"],
-    ),
-    (
-        "QueueAdminFunction",
-        "*",
-        &[
-            "sqs:Send",
-            "sqs:Receive",
-            "sqs:DeleteMessage",
-            "sqs:Purge",
-            "lambda:Invoke",
-            "lambda:UpdateFunction",
-            "kms:Decrypt",
-        ],
-    ),
-    ("QueueAdminFunction", "MessagesTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
-    ("SqsWorkerFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
-    (
-        "SqsWorkerFunction",
-        "*",
-        &["kms:Encrypt", "lambda:", "sqs:Create", "sqs:DeleteQueue", "sqs:Set", "sqs:Purge"],
-    ),
-    // Whoever reads records cannot write: neither records nor anything else.
-    (
-        "ZstorageReadFunction",
-        "*",
-        &[
-            "dynamodb:Put",
-            "dynamodb:Update",
-            "dynamodb:Delete",
-            "dynamodb:BatchWrite",
-            "dynamodb:ConditionCheck",
-            "dynamodb:PartiQL",
-            "kms:Encrypt",
-            "kms:GenerateDataKey",
-            "sqs:",
-            "lambda:",
-        ],
-    ),
-    (
-        "ZstorageWriteFunction",
-        "CatalogTable",
-        &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete", "dynamodb:BatchWrite"],
-    ),
-    ("ZstorageWriteFunction", "MessagesTable", &["dynamodb:"]),
-    // A strict link's message is sent by the write itself; nothing is received there.
-    (
-        "ZstorageWriteFunction",
-        "*",
-        &[
-            "kms:Encrypt",
-            "kms:GenerateDataKey",
-            "sqs:Receive",
-            "sqs:Delete",
-            "sqs:Create",
-            "sqs:Set",
-            "sqs:Purge",
-            "lambda:",
-        ],
-    ),
-    // Designs of tables are one thing, records another: only jobs write both.
-    (
-        "ZstorageSchemaFunction",
-        "RecordsTable",
-        &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete", "dynamodb:BatchWrite"],
-    ),
-    ("ZstorageSchemaFunction", "*", &["kms:Encrypt", "sqs:Receive", "sqs:Delete", "sqs:Create", "lambda:"]),
-    (
-        "JobWorkerFunction",
-        "*",
-        &["kms:Encrypt", "kms:GenerateDataKey", "sqs:Create", "sqs:DeleteQueue", "lambda:"],
-    ),
-    ("PublishFunction", "RecordsTable", &["dynamodb:"]),
-    // Entries are made by writes and publishes, marked by those who send them, and let go by time.
-    ("PublishFunction", "OutboxTable", &["dynamodb:Update", "dynamodb:Delete", "dynamodb:Query"]),
-    ("QueueAdminFunction", "OutboxTable", &["dynamodb:Put", "dynamodb:Delete"]),
-    ("SqsWorkerFunction", "OutboxTable", &["dynamodb:"]),
-    ("ZstorageSchemaFunction", "OutboxTable", &["dynamodb:"]),
-    ("OutboxPublisherFunction", "OutboxTable", &["dynamodb:Put", "dynamodb:Delete"]),
-    // What rings for it concerns entries that are due: their records stand already.
-    ("OutboxPublisherFunction", "RecordsTable", &["dynamodb:"]),
-    ("OutboxPublisherFunction", "MessagesTable", &["dynamodb:"]),
-    ("OutboxPublisherFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
-    ("OutboxPublisherFunction", "*", SENDERS_NEVER),
-    ("OutboxSweeperFunction", "MessagesTable", &["dynamodb:"]),
-    ("OutboxSweeperFunction", "CatalogTable", &["dynamodb:Put", "dynamodb:Update", "dynamodb:Delete"]),
-    ("OutboxSweeperFunction", "*", SENDERS_NEVER),
-    ("QueueAdminFunction", "RecordsTable", &["dynamodb:"]),
-];
-
-/// What sends the outbox's messages neither receives nor makes queues, and seals nothing.
-const SENDERS_NEVER: &[&str] = &[
-    "kms:Encrypt",
-    "kms:GenerateDataKey",
-    "lambda:",
-    "sqs:Create",
-    "sqs:Delete",
-    "sqs:Purge",
-    "sqs:Receive",
-    "sqs:Set",
-];
-
-/// Actions that are no one's: they take, or give away, the whole stack.
-const NOBODY: &[&str] =
-    &["iam:", "sts:", "dynamodb:Scan", "dynamodb:DeleteTable", "kms:CreateGrant", "secretsmanager:", "s3:"];
-
-fn every_right(stack: &Stack) -> Vec<(&str, Statement)> {
+/// Every statement that allows something, with its function.
+pub(super) fn every_right(stack: &Stack) -> Vec<(&str, Statement)> {
     let of = |id| stack.rights(id).into_iter().map(move |statement| (id, statement));
     stack.functions().into_iter().flat_map(of).collect()
 }
@@ -165,16 +70,29 @@ pub(super) fn roles(stack: &Stack) -> Vec<String> {
             faults.push(format!("{role}: others than Lambda may take it on"));
         }
         let rights = stack.statements(role);
-        if rights.iter().any(|right| right.whole["Effect"] != "Allow" || !right.whole["Sid"].is_string()) {
-            faults.push(format!("{role}: every statement allows something, and has a Sid that says what"));
+        let is_said = |right: &Statement| {
+            ["Allow", "Deny"].iter().any(|effect| right.whole["Effect"] == *effect)
+                && right.whole["Sid"].is_string()
+        };
+        if !rights.iter().all(is_said) {
+            faults
+                .push(format!("{role}: every statement has an Effect, and a Sid that says what it is about"));
         }
         let group = target(stack.property(id, "LoggingConfig/LogGroup")).unwrap_or_default();
         let writes_log = |right: &Statement| {
-            right.actions == ["logs:CreateLogStream", "logs:PutLogEvents"]
+            right.whole["Effect"] == "Allow"
+                && right.actions == ["logs:CreateLogStream", "logs:PutLogEvents"]
                 && list(&right.whole["Resource"]) == [&json!({ "Fn::GetAtt": [group, "Arn"] })]
         };
         if !rights.iter().any(writes_log) {
             faults.push(format!("{role}: may not write to {group}"));
+        }
+    }
+    for id in stack.of_type("AWS::IAM::Policy") {
+        let ours = |role: &&Value| target(role).is_some_and(|role| taken.contains(&role));
+        let roles = list(stack.property(id, "Roles"));
+        if roles.is_empty() || !roles.iter().all(ours) {
+            faults.push(format!("{id}: is not given to roles of functions alone"));
         }
     }
     faults
@@ -207,7 +125,10 @@ pub(super) fn wildcards(stack: &Stack) -> Vec<String> {
             if resource == "*" && !bare.is_empty() {
                 faults.push(format!("{place}: {bare:?} on every resource there is"));
             }
-            let explained = PREFIXES.iter().any(|(part, _)| resource.contains(part));
+            let explained = PREFIXES.iter().any(|(part, _)| {
+                let whole = part.ends_with('*');
+                if whole { resource.ends_with(part) } else { resource.contains(part) }
+            });
             if resource != "*" && resource.contains('*') && !explained {
                 faults.push(format!("{place}: nothing explains the wildcard in {resource}"));
             }
@@ -224,6 +145,8 @@ const SEALED: &[(&str, &[&str])] =
 /// Who may seal or open what, and nothing else: the worker runs code of users, so no queue's credentials open to it.
 const SEALERS: &[(&str, &[&str], &[&str])] = &[
     ("JobWorkerFunction", &["kms:Decrypt"], &["table"]),
+    ("MqWorkerFunction", &["kms:Decrypt"], &["package"]),
+    ("MskWorkerFunction", &["kms:Decrypt"], &["package"]),
     ("OutboxPublisherFunction", &["kms:Decrypt"], &["queue"]),
     ("OutboxSweeperFunction", &["kms:Decrypt"], &["queue"]),
     ("PublishFunction", &["kms:Decrypt"], &["queue"]),
@@ -281,48 +204,6 @@ pub(super) fn conditions(stack: &Stack) -> Vec<String> {
         check(format!("CredentialsKey.{}", right.sid), &right);
     }
     faults
-}
-
-/// What a function is not there for, it cannot do.
-pub(super) fn duties(stack: &Stack) -> Vec<String> {
-    let mut faults = Vec::new();
-    for (id, right) in every_right(stack) {
-        let on = |resource: &Value, name: &str| {
-            let is_part = |text: &str| text.starts_with(&format!("${{{name}.Arn}}"));
-            name == "*" || target(resource) == Some(name) || text(resource).is_some_and(is_part)
-        };
-        for (_, name, beginnings) in NEVER.iter().filter(|(function, ..)| *function == id) {
-            if right.resources.iter().any(|resource| on(resource, name)) {
-                faults.extend(
-                    forbidden(&right, beginnings)
-                        .map(|action| format!("{id}.{}: {action} on {name}", right.sid)),
-                );
-            }
-        }
-        faults.extend(
-            forbidden(&right, NOBODY)
-                .map(|action| format!("{id}.{}: {action} is no function's duty", right.sid)),
-        );
-        let sends = right.actions.iter().any(|action| action == "sqs:SendMessage");
-        let only_dead = |resource: &Value| {
-            text(resource).is_some_and(|arn| arn.ends_with("-dead") || arn.ends_with("-dead.fifo"))
-        };
-        if id == "SqsWorkerFunction" && sends && !right.resources.iter().all(only_dead) {
-            faults.push(format!("{id}.{}: sends to other queues than dead-letter queues", right.sid));
-        }
-    }
-    let makes_queues =
-        |right: &Value| list(&right["Action"]).iter().any(|action| *action == "sqs:CreateQueue");
-    for statement in list(stack.property("QueueAdminRole", "Policies/0/PolicyDocument/Statement")) {
-        if makes_queues(statement) {
-            faults.push("QueueAdminFunction: may make queues even where QueueCreation refuses it".into());
-        }
-    }
-    faults
-}
-
-fn forbidden<'a>(right: &'a Statement, beginnings: &'a [&str]) -> impl Iterator<Item = &'a String> {
-    right.actions.iter().filter(|action| beginnings.iter().any(|beginning| action.starts_with(beginning)))
 }
 
 impl Stack {

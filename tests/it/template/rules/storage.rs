@@ -146,6 +146,10 @@ pub(super) fn outputs(stack: &Stack) -> Vec<String> {
         "RecordsTable",
         "OutboxTable",
         "OutboxFailureQueueUrl",
+        "KafkaBootstrap",
+        "KafkaFailureQueueUrl",
+        "NetworkAddress",
+        "RetryDeadLetterQueueUrl",
         "OnBoardingDeadLetterQueueUrl",
         "OnBoardingQueueUrl",
     ];

@@ -1,0 +1,69 @@
+//! `queue::rabbitmq` beside the raw client, on the broker that a script starts:
+//!
+//!   tests/engines/with-rabbitmq cargo bench -p queue --features rabbitmq --bench rabbitmq
+//!
+//! Both send persistent messages to a quorum queue and wait for the broker's confirmation; the raw client over one channel, and the
+//! body alone.
+
+mod pace;
+
+use domain::{Credentials, Guard, Secret};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Confirmation, Connection, ConnectionProperties};
+use queue::Outgoing;
+use queue::rabbitmq::{RabbitConnections, RabbitPlace};
+
+const QUEUE: &str = "bench";
+
+#[tokio::main]
+#[allow(clippy::disallowed_methods, reason = "the script tells where the broker is")]
+async fn main() {
+    let address = std::env::var("QUEUELINK_RABBITMQ").expect("run me by tests/engines/with-rabbitmq");
+    let (host, port) = address.rsplit_once(':').expect("host:port");
+    let uri = format!("amqp://guest:guest@{address}/%2f");
+    let connection = Connection::connect(&uri, ConnectionProperties::default()).await.expect("a connection");
+    let channel = connection.create_channel().await.expect("a channel");
+    let mut quorum = FieldTable::default();
+    quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    channel.queue_declare(QUEUE.into(), QueueDeclareOptions::durable(), quorum).await.expect("a queue");
+    channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirmations");
+
+    let ours = RabbitConnections::new(Guard::operator().with_loopback(true));
+    let place = RabbitPlace {
+        host: host.to_owned(),
+        port: port.parse().expect("a port"),
+        tls: false,
+        vhost: "/".to_owned(),
+        credentials: Credentials { username: Secret::new("guest"), password: Secret::new("guest") },
+        queue: QUEUE.to_owned(),
+    };
+    ours.warm(&place).await.expect("the broker is there");
+    let body = format!("{{\"handler\":\"signup\",\"text\":\"{}\"}}", "x".repeat(800));
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    pace::compare(
+        "RabbitMQ, quorum queue, confirmed",
+        async |number| {
+            let message = Outgoing {
+                message_id: format!("m-{number}"),
+                round: 0,
+                body: body.clone(),
+                ordering_key: None,
+                delay_secs: 0,
+                attributes: Vec::new(),
+            };
+            ours.send(&place, &message).await.expect("it is accepted");
+        },
+        async |_| {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let published = channel
+                .basic_publish(ShortString::default(), QUEUE.into(), options, body.as_bytes(), properties)
+                .await
+                .expect("it is written")
+                .await
+                .expect("it is answered");
+            assert_eq!(published, Confirmation::Ack(None));
+        },
+    )
+    .await;
+}
