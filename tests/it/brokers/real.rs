@@ -109,7 +109,7 @@ fn own_names() -> [String; 2] {
 /// The measure of the other two; the house makes these queues itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sqs() {
-    all_of_it(BrokerOptions::default(), "sqs", "sqs-id", ["it-orders", "it-students"]).await;
+    all_of_it(BrokerOptions::default(), "sqs", "sqs-id", own_names()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
