@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::QueueName;
+use domain::{Engine, QueueName};
 use handling::{Body, Received, Source};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -82,7 +82,7 @@ fn message(place: &str, raw: &Value, new_id: String) -> Result<Received, String>
     let redelivered = raw.get("redelivered").and_then(Value::as_bool).unwrap_or(false);
     let mut received = Received {
         engine_id: new_id,
-        source: Source::Broker { queue },
+        source: Source::Broker { engine: Engine::RabbitMq, queue },
         // RabbitMQ does not count, but says whether it brought the message before.
         receive_count: if redelivered { 2 } else { 1 },
         sent_at: property("timestamp").and_then(Value::as_str).and_then(moment),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use domain::{QueueName, hex};
+use domain::{Engine, QueueName, hex};
 use handling::{Body, Received, Source};
 use jiff::Timestamp;
 use lambda_runtime::Diagnostic;
@@ -111,7 +111,7 @@ fn record(partition: &str, raw: Value) -> Record {
     let sent_at = field("timestamp").and_then(Value::as_i64).filter(|millis| *millis >= 0);
     let received = Received {
         engine_id,
-        source: Source::Broker { queue },
+        source: Source::Broker { engine: Engine::Kafka, queue },
         // Kafka does not count: what may have come before is known by its offset, see `Seen`.
         receive_count: 1,
         sent_at: sent_at.and_then(|millis| Timestamp::from_millisecond(millis).ok()),

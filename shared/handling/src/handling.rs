@@ -208,11 +208,13 @@ impl Handling {
     /// The registered queue that a message came from.
     pub(crate) async fn queue_of(&self, received: &Received) -> Result<Option<Arc<Queue>>, CatalogError> {
         let catalog = &self.parts.catalog;
-        let is_on_broker = |queue: &Arc<Queue>| queue.sqs().is_none();
         match &received.source {
             Source::Sqs { arn } => catalog.queue_by_arn(arn).await,
             // A topic may be called as a queue of another engine is.
-            Source::Broker { queue } => Ok(catalog.queue_by_name(queue).await?.filter(is_on_broker)),
+            Source::Broker { engine, queue } => {
+                let known = catalog.queue_by_name(queue).await?;
+                Ok(known.filter(|known| known.engine() == *engine))
+            }
             Source::Retry { queue, .. } => catalog.queue_by_id(*queue).await,
         }
     }

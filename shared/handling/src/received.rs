@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use domain::{DeadReason, MAX_BODY_BYTES, QueueId, QueueName, forbidden_character};
+use domain::{DeadReason, Engine, MAX_BODY_BYTES, QueueId, QueueName, forbidden_character};
 use jiff::Timestamp;
 
 use crate::pick::BAD_BODY;
@@ -44,6 +44,8 @@ pub enum Source {
     },
     /// From Kafka or RabbitMQ: the topic or queue there, whose name is that of the registered queue.
     Broker {
+        /// Which of the two.
+        engine: Engine,
         /// The name.
         queue: QueueName,
     },
@@ -115,7 +117,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Sqs { arn } => f.write_str(arn),
-            Source::Broker { queue } => write!(f, "{queue}"),
+            Source::Broker { queue, .. } => write!(f, "{queue}"),
             Source::Retry { queue, .. } => write!(f, "{queue}, by the retry queue"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::{Letter, LetterBody, Outcome, QueueName};
+use domain::{Engine, Letter, LetterBody, Outcome, QueueName};
 use handling::{Body, Received, Source};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::bench::{Bench, names, place, record, record_of, visibilities};
 fn received(body: Body) -> Received {
     Received {
         engine_id: "orders-0-7".to_owned(),
-        source: Source::Broker { queue: QueueName::parse("orders").unwrap() },
+        source: Source::Broker { engine: Engine::Kafka, queue: QueueName::parse("orders").unwrap() },
         receive_count: 1,
         sent_at: None,
         group: Some("customer 1".to_owned()),
@@ -195,8 +195,10 @@ async fn what_the_retry_queue_refuses_stays_with_its_broker() {
     assert!(stays(bench.broker.put_off(&received(Body::Bytes(vec![0xff])), 1).await));
     bench.double.refuse(&[]);
     let mut unknown = failing.clone();
-    unknown.source = Source::Broker { queue: QueueName::parse("others").unwrap() };
-    assert!(stays(bench.first_receipt(&unknown).await));
+    for (engine, queue) in [(Engine::Kafka, "others"), (Engine::RabbitMq, "orders")] {
+        unknown.source = Source::Broker { engine, queue: QueueName::parse(queue).unwrap() };
+        assert!(stays(bench.first_receipt(&unknown).await), "{engine:?} {queue}");
+    }
     assert!(!names(&bench.double.calls()).contains(&"SendMessage"));
     // A worker that knows no handlers yet puts off what it knows the queue of.
     assert_eq!(bench.broker.handle(None, &failing, Instant::now()).await, Outcome::Ack);
