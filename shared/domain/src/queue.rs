@@ -117,6 +117,15 @@ impl Queue {
         }
     }
 
+    /// Whether it lies on the Kafka or RabbitMQ of this installation: on that alone its name is the name of what lies there.
+    pub fn is_on_own_broker(&self) -> bool {
+        match &self.destination {
+            Destination::Sqs(_) => false,
+            Destination::Kafka(topic) => topic.cluster.is_none(),
+            Destination::RabbitMq(queue) => queue.broker.is_none(),
+        }
+    }
+
     /// Whether messages with the same ordering key arrive in the order they were sent: on FIFO queues of SQS, and on Kafka.
     pub fn keeps_order(&self) -> bool {
         match &self.destination {

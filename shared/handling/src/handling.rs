@@ -210,10 +210,10 @@ impl Handling {
         let catalog = &self.parts.catalog;
         match &received.source {
             Source::Sqs { arn } => catalog.queue_by_arn(arn).await,
-            // A topic may be called as a queue of another engine is.
+            // A topic may be called as a queue of another engine is, or as one of another broker.
             Source::Broker { engine, queue } => {
                 let known = catalog.queue_by_name(queue).await?;
-                Ok(known.filter(|known| known.engine() == *engine))
+                Ok(known.filter(|known| known.engine() == *engine && known.is_on_own_broker()))
             }
             Source::Retry { queue, .. } => catalog.queue_by_id(*queue).await,
         }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Destination, KafkaTopic, Queue, QueueId, QueueState, RabbitMqQueue, WorkerMode};
+use domain::{Destination, KafkaTopic, Queue, QueueId, QueueState, WorkerMode};
 use queue::local::MockKafka;
 use queue::{Engines, Place};
 use tokio::sync::Mutex;
@@ -86,7 +86,7 @@ impl BrokerMappings {
         loop {
             let page = parts.catalog.list_queues(None, PAGE, cursor.as_ref()).await?;
             for queue in page.items {
-                if !lies_on_our_own(&queue) {
+                if !queue.is_on_own_broker() {
                     continue;
                 }
                 any = true;
@@ -203,13 +203,4 @@ impl BrokerParts {
             Place::Sqs(_) => Err("it is none of a broker".to_owned()),
         }
     }
-}
-
-/// Whether it is on a broker of this installation.
-fn lies_on_our_own(queue: &Queue) -> bool {
-    matches!(
-        &queue.destination,
-        Destination::Kafka(KafkaTopic { cluster: None, .. })
-            | Destination::RabbitMq(RabbitMqQueue { broker: None })
-    )
 }

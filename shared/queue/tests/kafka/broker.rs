@@ -1,6 +1,7 @@
 //! The broker that `tests/engines/with-kafka` started, and what a test does to it.
 
 use std::collections::HashMap;
+use std::process::Command;
 use std::time::Duration;
 
 use aws_credential_types::Credentials as AwsCredentials;
@@ -84,6 +85,12 @@ impl Kafka {
             partition: None,
             security: KafkaSecurity::Plaintext,
         }
+    }
+
+    /// Gives and takes rights by the cluster's own tool.
+    pub(crate) fn acls(&self, arguments: &[&str]) {
+        let done = Command::new(self.process.folder.join("acls")).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
     }
 
     /// All that lies on a topic, as another client sees it.

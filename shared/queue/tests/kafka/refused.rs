@@ -65,18 +65,43 @@ async fn scram_opens_a_cluster_too() {
     let Some((kafka, _in_use)) = kafka().await else { return };
     let topic = kafka.topic(1, &[]).await;
     let producers = producers();
-    let place = |password: &str| KafkaPlace {
+    for hash in [domain::ScramHash::Sha256, domain::ScramHash::Sha512] {
+        let place = |password: &str| KafkaPlace {
+            bootstrap: kafka.sasl.clone(),
+            security: KafkaSecurity::SaslScram { credentials: user("bob", password), hash, tls: false },
+            ..kafka.place(&topic)
+        };
+        producers.send(&place("bob-secret"), &message("right")).await.unwrap();
+        assert_eq!(kind(&producers.send(&place("guessed"), &message("wrong")).await), "refused");
+    }
+    assert_eq!(kafka.records(&topic, 1).await.len(), 2);
+}
+
+/// On a connection that stands: the cluster looks at the rights with each record.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_whose_rights_are_taken_away_is_refused_from_then_on() {
+    let Some((kafka, _in_use)) = kafka().await else { return };
+    let topic = kafka.topic(1, &[]).await;
+    let producers = producers();
+    let place = KafkaPlace {
         bootstrap: kafka.sasl.clone(),
-        security: KafkaSecurity::SaslScram {
-            credentials: user("bob", password),
-            hash: domain::ScramHash::Sha256,
-            tls: false,
-        },
+        security: KafkaSecurity::SaslPlain { credentials: user("ada", "ada-secret"), tls: false },
         ..kafka.place(&topic)
     };
-    producers.send(&place("bob-secret"), &message("right")).await.unwrap();
-    assert_eq!(kind(&producers.send(&place("guessed"), &message("wrong")).await), "refused");
-    assert_eq!(kafka.records(&topic, 1).await.len(), 1);
+    producers.send(&place, &message("with rights")).await.unwrap();
+    kafka.acls(&["--add", "--deny-principal", "User:ada", "--operation", "Write", "--topic", &topic]);
+    // The brokers learn of it a moment after it was written down.
+    let (mut accepted, end) = (1, Instant::now() + Duration::from_secs(60));
+    let refused = loop {
+        assert!(Instant::now() < end, "the rights were never taken away");
+        match producers.send(&place, &message("without")).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    let SendError::Refused { code, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!(code, "TopicAuthorizationFailed");
+    assert_eq!(kafka.records(&topic, 1).await.len(), accepted);
 }
 
 /// The broker listens without TLS there: nothing of the message may leave.
