@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use domain::{BrokerAddress, Credentials, ScramHash};
 use rdkafka::ClientConfig;
 
@@ -56,8 +58,10 @@ pub(super) fn settings(bootstrap: &[BrokerAddress], security: &KafkaSecurity) ->
     };
     config.set("security.protocol", protocol);
     if protocol.ends_with("ssl") {
-        // The OpenSSL that is linked has its own idea of where certificates lie, which is not this system's.
-        config.set("ssl.ca.location", "probe");
+        // The OpenSSL that is linked looks for authorities where it was built. Where this system has them, or `SSL_CERT_FILE` says,
+        // as over AMQP.
+        let roots = openssl_probe::probe().cert_file;
+        config.set("ssl.ca.location", roots.as_deref().and_then(Path::to_str).unwrap_or("probe"));
     }
     config
 }

@@ -7,6 +7,7 @@ pub(crate) mod storm;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use domain::{Credentials, Secret};
 use queue::{Outgoing, SendError};
 
 /// 503 is due within 5 s.
@@ -21,6 +22,10 @@ pub(crate) fn message(id: &str) -> Outgoing {
         delay_secs: 0,
         attributes: Vec::new(),
     }
+}
+
+pub(crate) fn user(name: &str, password: &str) -> Credentials {
+    Credentials { username: Secret::new(name), password: Secret::new(password) }
 }
 
 pub(crate) fn kind<T>(answer: &Result<T, SendError>) -> &'static str {

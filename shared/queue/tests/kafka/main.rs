@@ -10,3 +10,5 @@ mod fatal;
 mod outage;
 mod publish;
 mod refused;
+#[cfg(feature = "kafka-tls")]
+mod tls;

@@ -1,15 +1,10 @@
 use std::time::{Duration, Instant};
 
-use domain::{Credentials, Secret};
 use queue::SendError;
 use queue::kafka::{KafkaPlace, KafkaSecurity};
 
 use crate::broker::{kafka, producers};
-use crate::brokers::{deserted, kind, message};
-
-fn user(name: &str, password: &str) -> Credentials {
-    Credentials { username: Secret::new(name), password: Secret::new(password) }
-}
+use crate::brokers::{deserted, kind, message, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_cluster_says_no_to_is_refused_and_is_not_there() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use domain::{Credentials, Guard, Secret};
+use domain::Guard;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
@@ -12,11 +12,13 @@ use queue::rabbitmq::{RabbitConnections, RabbitPlace};
 use tokio::net::TcpStream;
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-use crate::brokers::own_name;
 use crate::brokers::process::{Process, alone, say_skipped, shared};
+use crate::brokers::{own_name, user};
 
 pub(crate) struct Rabbit {
     pub(crate) port: u16,
+    /// Where it listens encrypted.
+    pub(crate) tls: u16,
     pub(crate) process: Process,
 }
 
@@ -42,13 +44,20 @@ pub(crate) async fn rabbit_alone() -> Option<(Rabbit, RwLockWriteGuard<'static, 
 impl Rabbit {
     #[allow(clippy::disallowed_methods, reason = "the engine's place is told to the test alone")]
     fn find() -> Option<Rabbit> {
-        let Ok(address) = std::env::var("QUEUELINK_RABBITMQ") else {
+        let port = |name: &str| {
+            let address = std::env::var(name).ok()?;
+            Some(address.rsplit_once(':').unwrap().1.parse().unwrap())
+        };
+        let Some(plain) = port("QUEUELINK_RABBITMQ") else {
             say_skipped("RabbitMQ", "with-rabbitmq");
             return None;
         };
-        let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
         let folder = std::env::var("QUEUELINK_RABBITMQ_FOLDER").unwrap().into();
-        Some(Rabbit { port, process: Process { folder } })
+        Some(Rabbit {
+            port: plain,
+            tls: port("QUEUELINK_RABBITMQ_TLS").unwrap(),
+            process: Process { folder },
+        })
     }
 
     pub(crate) fn place(&self, queue: &str) -> RabbitPlace {
@@ -129,8 +138,4 @@ impl Rabbit {
 /// Connections of our own for one test, so that none meets another's state.
 pub(crate) fn connections() -> RabbitConnections {
     RabbitConnections::new(Guard::operator().with_loopback(true))
-}
-
-pub(crate) fn user(name: &str, password: &str) -> Credentials {
-    Credentials { username: Secret::new(name), password: Secret::new(password) }
 }

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use queue::rabbitmq::RabbitPlace;
 
-use crate::broker::{connections, user};
-use crate::brokers::{kind, message};
+use crate::broker::connections;
+use crate::brokers::{kind, message, user};
 
 /// What a broker says, by class and method.
 const START: (u16, u16) = (10, 10);

@@ -11,3 +11,4 @@ mod outage;
 mod poll;
 mod publish;
 mod refused;
+mod tls;

@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 use queue::SendError;
 use queue::rabbitmq::RabbitPlace;
 
-use crate::broker::{connections, rabbit, user};
-use crate::brokers::{deserted, kind, message};
+use crate::broker::{connections, rabbit};
+use crate::brokers::{deserted, kind, message, user};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_says_no_to_is_refused_and_is_not_there() {
