@@ -51,6 +51,32 @@ async fn of_ten_the_two_that_failed_wait_on_the_retry_queue_and_the_batch_is_don
     assert_eq!(put[1].attribute("ordering-key"), None);
 }
 
+/// The message of a strict write whose writer may be gone: while that cannot be looked at, it waits and is not run.
+#[tokio::test]
+async fn a_message_whose_write_cannot_be_let_stand_yet_is_put_off_without_a_strike() {
+    let bench = bench().await;
+    let mut of_strict = event("rabbitmq-of-ours");
+    handle(&bench, of_strict.clone(), 20).await.unwrap();
+    bench.double.refuse(&["GetItem", "Query"]);
+    bench.double.calls();
+    let held = "A04301M7ZTJCATXWZ2XSHZF3G869J5.0ALA04000001.1";
+    let messages = of_strict["rmqMessagesByQueue"].as_object_mut().unwrap().values_mut();
+    for message in messages.flat_map(|all| all.as_array_mut().unwrap()) {
+        for (name, value) in [("message-id", "0BF01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("held", held)] {
+            message["basicProperties"]["headers"][name] = json!({ "bytes": value.as_bytes() });
+        }
+    }
+    handle(&bench, of_strict, 20).await.unwrap();
+    let calls = bench.double.calls();
+    assert!(!names(&calls).contains(&"UpdateItem"), "no strike: {calls:?}");
+    let put = BrokerBench::put_off_in(&calls);
+    assert!(!put.is_empty(), "{calls:?}");
+    for message in put {
+        let own: Value = serde_json::from_str(message.attribute("attributes").unwrap()).unwrap();
+        assert_eq!(own["held"], held, "whoever takes it from there knows of the write, too");
+    }
+}
+
 #[tokio::test]
 async fn when_the_retry_queue_refuses_one_the_whole_batch_comes_back() {
     let bench = bench().await;

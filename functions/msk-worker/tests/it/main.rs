@@ -167,6 +167,26 @@ async fn without_time_nothing_is_started_and_what_cannot_be_put_off_is_named() {
     assert!(!names(&bench.double.calls()).contains(&"UpdateItem"), "no strike");
 }
 
+/// The message of a strict write whose writer may be gone: while that cannot be looked at, it waits and is not run.
+#[tokio::test]
+async fn a_message_whose_write_cannot_be_let_stand_yet_is_put_off_without_a_strike() {
+    let bench = bench().await;
+    assert_eq!(handle(&bench, batch(vec![record(1, None, "ack")]), 20).await.unwrap(), failed(&[]));
+    bench.double.refuse(&["GetItem", "Query"]);
+    bench.double.calls();
+    let held = "A04301M7ZTJCATXWZ2XSHZF3G869J5.0ALA04000001.1";
+    let headers = [("message-id", "0BF01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("held", held)];
+    let mut of_strict = record(2, None, "throw");
+    of_strict["headers"] = headers.map(|(name, value)| json!({ name: value.as_bytes() })).into();
+    assert_eq!(handle(&bench, batch(vec![of_strict]), 20).await.unwrap(), failed(&[]));
+    let calls = bench.double.calls();
+    assert!(!names(&calls).contains(&"UpdateItem"), "no strike: {calls:?}");
+    let put = BrokerBench::put_off_in(&calls);
+    assert_eq!(put.len(), 1, "{calls:?}");
+    let own: Value = serde_json::from_str(put[0].attribute("attributes").unwrap()).unwrap();
+    assert_eq!(own["held"], held, "whoever takes it from there knows of the write, too");
+}
+
 #[tokio::test]
 async fn a_retry_asked_for_waits_as_long_as_asked() {
     let bench = bench().await;
