@@ -175,10 +175,8 @@ fn house_faults(house: &[Manifest]) -> Vec<String> {
 /// Where a file of the environment's only reader may be; tests may say what their processes start with.
 fn reads_the_environment(path: &str, source: &str) -> bool {
     let words = ["env::var", "env::set_var", "env::remove_var", "env::{var", "option_env!"];
-    // To a build script cargo speaks by it; nothing of that runs in a function.
-    let builds = path.ends_with("/build.rs");
     let tests = path.starts_with("tests/") || path.contains("/tests/") || path.contains("/benches/");
-    let exempt = path.starts_with("shared/bootstrap/") || tests || builds;
+    let exempt = path.starts_with("shared/bootstrap/") || tests;
     !exempt && words.iter().any(|word| tree::shipped(source).contains(word))
 }
 

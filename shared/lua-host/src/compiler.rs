@@ -1,4 +1,4 @@
-//! How Luau becomes bytecode: the same for the files of users and for the libraries, which the build script compiles.
+//! How Luau becomes bytecode: the same for the files of users and for the libraries, which `examples/compile-std.rs` compiles.
 
 use mlua::chunk::Compiler;
 

@@ -3,10 +3,10 @@
 /// What builds a machine before any user's code: not to be required.
 pub(crate) const PRELUDE: &str = "@prelude";
 
-/// The bytecode of a library, from the build script.
+/// The bytecode of a library, made by `examples/compile-std.rs`: no function compiles it at its start.
 macro_rules! library {
     ($file:literal) => {
-        include_bytes!(concat!(env!("OUT_DIR"), "/", $file, ".bytecode"))
+        include_bytes!(concat!("std/", $file, ".bytecode"))
     };
 }
 
@@ -24,3 +24,26 @@ pub(crate) const STD_FILES: &[(&str, &[u8])] = &[
     ("@std/time", library!("time")),
     ("@std/uuid", library!("uuid")),
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    use std::path::Path;
+
+    use super::*;
+    use crate::compiler::compiler;
+
+    #[test]
+    fn every_library_is_what_its_source_says() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/std");
+        for (name, bytecode) in STD_FILES {
+            let file = name.trim_start_matches("@std/").trim_start_matches('@');
+            let source = std::fs::read(folder.join(file).with_extension("luau")).unwrap();
+            let compiled = compiler().compile(source).unwrap();
+            assert!(compiled == *bytecode, "{name} is old: cargo run -p lua-host --example compile-std");
+        }
+        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "luau"));
+        assert_eq!(sources.count(), STD_FILES.len(), "every source is a library");
+    }
+}
