@@ -62,6 +62,7 @@ struct Manifest {
     package: String,
     imports: Vec<String>,
     dev_imports: Vec<String>,
+    build_imports: Vec<String>,
     keeps_lints: bool,
 }
 
@@ -97,7 +98,11 @@ impl Manifest {
     }
 
     fn import(&mut self, kind: &str, name: &str) {
-        let list = if kind.contains("dev-") { &mut self.dev_imports } else { &mut self.imports };
+        let list = match kind {
+            kind if kind.contains("dev-") => &mut self.dev_imports,
+            kind if kind.contains("build-") => &mut self.build_imports,
+            _ => &mut self.imports,
+        };
         list.push(name.to_owned());
     }
 
@@ -146,6 +151,11 @@ impl Manifest {
                 }
                 _ => {}
             }
+        }
+        // For the machine that builds: with C++ in it `sam build` fails, see ARCHITECTURE.md.
+        for import in &self.build_imports {
+            faults
+                .push(format!("{folder}: has a build script with {import}, which `sam build` may not link"));
         }
         for import in &self.imports {
             let at_home =
@@ -294,6 +304,7 @@ fn a_planted_import_is_caught() {
         "imports aws-sdk-sqs, whose place is in",
     );
     check("shared/zstorage", "[dependencies]\naxum.workspace = true", "imports axum, whose place is in");
+    check("shared/lua-host", "[build-dependencies]\nmlua.workspace = true", "has a build script with mlua");
     check(
         "shared/zstorage",
         "[dependencies]\naws-sdk-sqs.workspace = true",
