@@ -22,12 +22,6 @@ use crate::brokers::{own_name, until};
 pub(crate) struct Kafka {
     pub(crate) plain: String,
     pub(crate) sasl: String,
-    /// Encrypted.
-    pub(crate) tls: String,
-    /// Encrypted, with the users of `sasl`.
-    pub(crate) sasl_tls: String,
-    /// Encrypted, by one whom nobody vouches for.
-    pub(crate) stranger: String,
     /// Where the broker listens, and where it says that it does.
     pub(crate) behind: (u16, u16),
     pub(crate) process: Process,
@@ -63,14 +57,9 @@ impl Kafka {
         };
         let behind = var("QUEUELINK_KAFKA_BEHIND").unwrap();
         let (at, says) = behind.split_once(' ').unwrap();
-        let encrypted = var("QUEUELINK_KAFKA_TLS").unwrap();
-        let (tls, sasl_tls) = encrypted.split_once(' ').unwrap();
         Some(Kafka {
             plain,
             sasl: var("QUEUELINK_KAFKA_SASL").unwrap(),
-            tls: tls.to_owned(),
-            sasl_tls: sasl_tls.to_owned(),
-            stranger: var("QUEUELINK_KAFKA_STRANGER").unwrap(),
             behind: (at.parse().unwrap(), says.parse().unwrap()),
             process: Process { folder: var("QUEUELINK_KAFKA_FOLDER").unwrap().into() },
         })
