@@ -9,7 +9,7 @@ const ONE_BY_ONE: usize = 300;
 
 /// Messages of one round, many at once.
 const TOGETHER: usize = 6_000;
-const AT_ONCE: usize = 64;
+pub(crate) const AT_ONCE: usize = 64;
 
 /// Rounds of each way, in turns, so that both meet the same hours of the machine.
 const ROUNDS: usize = 7;
