@@ -1,4 +1,5 @@
 //! Compiles the libraries of handlers anew, after a change of theirs or of Luau: `cargo run -p lua-host --example compile-std`.
+//! A new library is written first, then compiled by this, and only then named in `std_files.rs`, which cannot be built without it.
 //!
 //! By hand and not in a build script, for that would be a program of C++ for the machine that builds, beside those for AWS: `sam build`
 //! compiles both with zig, and can link only the latter.

@@ -42,8 +42,10 @@ mod tests {
             let compiled = compiler().compile(source).unwrap();
             assert!(compiled == *bytecode, "{name} is old: cargo run -p lua-host --example compile-std");
         }
-        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-        let sources = files.filter(|path| path.extension().is_some_and(|extension| extension == "luau"));
-        assert_eq!(sources.count(), STD_FILES.len(), "every source is a library");
+        for kind in ["luau", "bytecode"] {
+            let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+            let of_kind = files.filter(|path| path.extension().is_some_and(|extension| extension == kind));
+            assert_eq!(of_kind.count(), STD_FILES.len(), "every .{kind} is one of a library");
+        }
     }
 }

@@ -11,6 +11,8 @@ mod look;
 mod place;
 mod producer;
 mod progress;
+#[cfg(feature = "kafka-tls")]
+mod roots;
 mod settings;
 
 pub use place::{KafkaPlace, KafkaSecurity};

@@ -99,6 +99,16 @@ impl KafkaSecurity {
         Ok(())
     }
 
+    /// Whether nobody else can listen.
+    #[cfg(feature = "kafka-tls")]
+    pub(super) fn encrypts(&self) -> bool {
+        match self {
+            KafkaSecurity::Plaintext => false,
+            KafkaSecurity::Tls | KafkaSecurity::MskIam { .. } => true,
+            KafkaSecurity::SaslPlain { tls, .. } | KafkaSecurity::SaslScram { tls, .. } => *tls,
+        }
+    }
+
     /// Whether it needs what the cargo feature `kafka-tls` brings: encryption, and SCRAM's hashes with it.
     pub fn needs_tls_feature(&self) -> bool {
         !matches!(self, KafkaSecurity::Plaintext | KafkaSecurity::SaslPlain { tls: false, .. })

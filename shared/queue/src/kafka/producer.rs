@@ -187,7 +187,12 @@ impl KafkaProducers {
         }
         security.check()?;
         let addresses = super::place::bootstrap(bootstrap)?;
-        let made = KafkaProducer::new(addresses, security, &self.role, self.guard.clone());
+        #[cfg(feature = "kafka-tls")]
+        let roots = if security.encrypts() { super::roots::roots().await? } else { String::new() };
+        #[cfg(not(feature = "kafka-tls"))]
+        let roots = String::new();
+        let config = settings(&addresses, security, &roots);
+        let made = KafkaProducer::new(config, addresses, security, &self.role, self.guard.clone());
         Ok(self.producers.get_with(cluster, async { Arc::new(made) }).await)
     }
 }
@@ -214,13 +219,14 @@ impl KafkaProducer {
         expect(unused_variables, reason = "the role is shown over TLS alone")
     )]
     fn new(
+        config: ClientConfig,
         bootstrap: Vec<BrokerAddress>,
         security: &KafkaSecurity,
         role: &SharedCredentialsProvider,
         guard: Guard,
     ) -> KafkaProducer {
         KafkaProducer {
-            config: settings(&bootstrap, security),
+            config,
             lookout: Lookout::new(bootstrap, guard),
             #[cfg(feature = "kafka-tls")]
             tokens: match security {

@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use domain::{BrokerAddress, Credentials, ScramHash};
 use rdkafka::ClientConfig;
 
@@ -32,8 +30,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("statistics.interval.ms", TOLD_EVERY_MS),
 ];
 
-/// The producer of the cluster at `bootstrap`.
-pub(super) fn settings(bootstrap: &[BrokerAddress], security: &KafkaSecurity) -> ClientConfig {
+/// The producer of the cluster at `bootstrap`; `roots`, in PEM, may vouch for its brokers where the connection is encrypted.
+pub(super) fn settings(bootstrap: &[BrokerAddress], security: &KafkaSecurity, roots: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     let bootstrap: Vec<String> = bootstrap.iter().map(ToString::to_string).collect();
     config.set("bootstrap.servers", bootstrap.join(","));
@@ -58,10 +56,8 @@ pub(super) fn settings(bootstrap: &[BrokerAddress], security: &KafkaSecurity) ->
     };
     config.set("security.protocol", protocol);
     if protocol.ends_with("ssl") {
-        // The OpenSSL that is linked looks for authorities where it was built. Where this system has them, or `SSL_CERT_FILE` says,
-        // as over AMQP.
-        let roots = openssl_probe::probe().cert_file;
-        config.set("ssl.ca.location", roots.as_deref().and_then(Path::to_str).unwrap_or("probe"));
+        // The OpenSSL that is linked would look for authorities where it was built.
+        config.set("ssl.ca.pem", roots);
     }
     config
 }

@@ -19,6 +19,8 @@ pub(crate) struct Rabbit {
     pub(crate) port: u16,
     /// Where it listens encrypted.
     pub(crate) tls: u16,
+    /// Where somebody listens encrypted whom nobody vouches for.
+    pub(crate) stranger: u16,
     pub(crate) process: Process,
 }
 
@@ -52,11 +54,11 @@ impl Rabbit {
             say_skipped("RabbitMQ", "with-rabbitmq");
             return None;
         };
-        let folder = std::env::var("QUEUELINK_RABBITMQ_FOLDER").unwrap().into();
         Some(Rabbit {
             port: plain,
             tls: port("QUEUELINK_RABBITMQ_TLS").unwrap(),
-            process: Process { folder },
+            stranger: port("QUEUELINK_RABBITMQ_STRANGER").unwrap(),
+            process: Process { folder: std::env::var("QUEUELINK_RABBITMQ_FOLDER").unwrap().into() },
         })
     }
 
@@ -128,7 +130,7 @@ impl Rabbit {
     pub(crate) async fn start(&self) {
         self.process.start();
         let end = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        while TcpStream::connect(("127.0.0.1", self.tls)).await.is_err() {
             assert!(Instant::now() < end, "the broker does not start again");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
