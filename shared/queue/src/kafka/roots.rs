@@ -2,8 +2,8 @@ use pem_rfc7468::{LineEnding, encode_string};
 
 use crate::SendError;
 
-/// The authorities that may vouch for a broker, in PEM: those of this system or, if it is set, of `SSL_CERT_FILE`, read as they are
-/// for AMQP.
+/// The authorities that may vouch for a broker, in PEM: those of this system or, if either is set, of `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR`. AMQP has its own by the same reader.
 pub(super) async fn roots() -> Result<String, SendError> {
     let reading = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
     let found = reading.await.expect("it does not panic");
