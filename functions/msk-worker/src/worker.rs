@@ -46,12 +46,20 @@ impl MskWorker {
             .inspect_err(|error| tracing::error!(%error, "a batch was refused"))
     }
 
-    /// Handles one batch within the `remaining` time and names the records that must come back: those that could not be
-    /// put on the retry queue, either.
+    /// Handles one batch within the `remaining` time, as [`MskWorker::handle_within`] does.
+    pub async fn handle(&self, event: Value, remaining: Duration) -> Result<KafkaBatchResponse, EventError> {
+        self.handle_within(event, &Budget::new(Instant::now(), remaining)).await
+    }
+
+    /// Handles one batch within its budget and names the records that must come back: those that could not be put on the
+    /// retry queue, either.
     ///
     /// An error means that the whole batch comes back, those that were handled too.
-    pub async fn handle(&self, event: Value, remaining: Duration) -> Result<KafkaBatchResponse, EventError> {
-        let budget = Budget::new(Instant::now(), remaining);
+    pub async fn handle_within(
+        &self,
+        event: Value,
+        budget: &Budget,
+    ) -> Result<KafkaBatchResponse, EventError> {
         let mut records = records(event)?;
         self.seen.mark_repetitions(&mut records);
         let (total, mut failed) = (records.len(), Vec::new());
@@ -80,7 +88,7 @@ impl MskWorker {
         let refused = run_or_put_off(
             deliveries.collect(),
             BATCH_SIZE,
-            &budget,
+            budget,
             |received| self.broker.handle(live, received, budget.run_until),
             |received, after_secs| self.broker.put_off(received, after_secs),
         )

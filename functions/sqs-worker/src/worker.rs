@@ -41,11 +41,15 @@ impl SqsWorker {
             .inspect_err(|error| tracing::error!(%error, "a batch was refused"))
     }
 
-    /// Handles one batch within the `remaining` time and names the messages that must come back.
+    /// Handles one batch within the `remaining` time, as [`SqsWorker::handle_within`] does.
+    pub async fn handle(&self, event: Value, remaining: Duration) -> Result<SqsBatchResponse, EventError> {
+        self.handle_within(event, &Budget::new(Instant::now(), remaining)).await
+    }
+
+    /// Handles one batch within its budget and names the messages that must come back.
     ///
     /// An error means that nothing ran and the whole batch comes back.
-    pub async fn handle(&self, event: Value, remaining: Duration) -> Result<SqsBatchResponse, EventError> {
-        let budget = Budget::new(Instant::now(), remaining);
+    pub async fn handle_within(&self, event: Value, budget: &Budget) -> Result<SqsBatchResponse, EventError> {
         let records = records(event, &self.retry_queue.arn())?;
         // One set of handlers for the whole batch: it ends on those it began with.
         let live = self.handling.handlers_for_batch(budget.look).await;
@@ -54,7 +58,7 @@ impl SqsWorker {
             .map(|record| Delivery { id: record.id.clone(), group: record.group.clone(), message: record })
             .collect();
         let report = worker::run(deliveries, BATCH_SIZE, budget.start_by, |record| {
-            self.handle_record(live.as_deref(), record, &budget)
+            self.handle_record(live.as_deref(), record, budget)
         })
         .await;
         self.set_visibilities(&records, &report, budget.answer_by).await;

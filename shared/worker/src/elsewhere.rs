@@ -66,8 +66,12 @@ fn is_refused(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Retry { .. })
 }
 
-/// What is not answered in time counts as refused.
+/// What is not answered in time counts as refused. Without time it is not even asked: it would be put off and brought again
+/// by its source, too.
 async fn in_time(put_off: impl Future<Output = Outcome>, by: Instant) -> Outcome {
     let late = Outcome::Retry { after_secs: RETURN_SECS, strike: false };
+    if Instant::now() >= by {
+        return late;
+    }
     timeout_at(by.into(), put_off).await.unwrap_or(late)
 }

@@ -50,15 +50,16 @@ async fn refused_and_put_off(
             _ => std::future::pending().await,
         },
         |message, after_secs| {
-            let refuses = message.ends_with('!');
-            if !refuses {
-                put.lock().unwrap().push((message, after_secs));
-            }
+            let put = &put;
             async move {
+                if message.ends_with('!') {
+                    return RETRY;
+                }
+                put.lock().unwrap().push((message, after_secs));
                 if message.ends_with('?') {
                     std::future::pending::<()>().await;
                 }
-                if refuses { RETRY } else { Outcome::Ack }
+                Outcome::Ack
             }
         },
     )
@@ -103,9 +104,16 @@ async fn a_panic_is_put_off_with_its_group_and_blocks_nothing() {
 #[tokio::test]
 async fn a_put_off_without_an_answer_is_refused_when_the_answer_is_due() {
     let now = Instant::now();
-    let budget = Budget { start_by: now, answer_by: now, ..ample() };
+    let budget = Budget { start_by: now, answer_by: now + Duration::from_millis(50), ..ample() };
     let (refused, _) = refused_and_put_off(&budget, &["-.?", "A.?"]).await;
     assert_eq!(refused, [0, 1]);
+}
+
+#[tokio::test]
+async fn when_the_answer_is_due_nothing_is_put_off_any_more() {
+    let now = Instant::now();
+    check(&Budget { start_by: now, answer_by: now, ..ample() }, &["-.", "A.", "A."], &[0, 1, 2], &[]).await;
+    check(&Budget { answer_by: now, ..overrun() }, &["-h", "Ah", "A."], &[0, 1, 2], &[]).await;
 }
 
 proptest! {

@@ -68,7 +68,7 @@ impl Bench {
 
     /// Another worker of the same stack, which starts now.
     pub(crate) async fn another(&self) -> Bench {
-        Bench::beside((self.double.clone(), self.url.clone()), None, bundle(), None).await
+        Bench::beside((self.double.clone(), self.url.clone()), None, bundle(), None).await.awake().await
     }
 
     /// Makes these files the active release of `package`, unseen: nothing is compiled here.
@@ -80,7 +80,7 @@ impl Bench {
     }
 
     pub(crate) async fn of(bundle: Bundle, mailer: Option<Mailer>) -> Bench {
-        Bench::beside(Double::start().await, None, bundle, mailer).await
+        Bench::beside(Double::start().await, None, bundle, mailer).await.awake().await
     }
 
     /// A worker that starts while its store refuses to be read.
@@ -97,9 +97,21 @@ impl Bench {
         self.ahead_secs.fetch_add(5, Ordering::SeqCst);
     }
 
+    /// What is released by now is at work. A batch would wait for that, too, but two seconds at most.
+    pub(crate) async fn loaded(&self) {
+        self.later();
+        self.live().await;
+    }
+
+    /// With its handlers at work, however long their sandbox takes to start.
+    async fn awake(self) -> Bench {
+        self.live().await;
+        self
+    }
+
     /// A worker whose DynamoDB is the engine at this endpoint.
     pub(crate) async fn over(dynamodb: String) -> Bench {
-        Bench::beside(Double::start().await, Some(dynamodb), bundle(), None).await
+        Bench::beside(Double::start().await, Some(dynamodb), bundle(), None).await.awake().await
     }
 
     async fn beside(
@@ -114,14 +126,16 @@ impl Bench {
         let aws = Aws::local("eu-west-1", "000000000000", endpoints);
         let program = Path::new(env!("CARGO_BIN_EXE_sqs-worker"));
         let queues = Queues::new(aws.sqs(SqsConfig::new));
-        let catalog = Catalog::new(aws.dynamodb(), "catalog".to_owned(), Clock::system());
+        // It stands still, so that what is known of a queue grows no older while a test runs.
+        let began = Clock::system().now();
+        let catalog = Catalog::new(aws.dynamodb(), "catalog".to_owned(), Clock::new(move || began));
         let messages = Messages::new(aws.dynamodb(), "messages".to_owned(), Clock::system());
         let outbox = Outbox::new(aws.dynamodb(), "outbox".to_owned(), Clock::system());
         let records = Records::new(aws.dynamodb(), "records".to_owned(), outbox.clone(), Clock::system());
         let files = tempfile::tempdir().unwrap();
         Sealer::create_key_file(&files.path().join("key")).unwrap();
         let sealer = Sealer::from_key_file(&files.path().join("key")).unwrap();
-        let (began, ahead_secs) = (Clock::system().now(), Arc::new(AtomicI64::new(0)));
+        let ahead_secs = Arc::new(AtomicI64::new(0));
         let hands = Arc::clone(&ahead_secs);
         let handlers = Handlers::start(HandlersParts {
             sandbox: SandboxConfig::new(program),
@@ -188,7 +202,7 @@ impl Bench {
 
     /// The handlers of now.
     pub(crate) async fn live(&self) -> Arc<LiveHandlers> {
-        self.broker.handlers_for_batch(Duration::from_secs(5)).await.unwrap()
+        self.broker.handlers_for_batch(Duration::from_secs(60)).await.unwrap()
     }
 
     /// Gives the worker a batch; the ids it wants back, in the answer's own JSON.

@@ -6,6 +6,7 @@ use domain::{Engine, Letter, LetterBody, Outcome, QueueName};
 use handling::{Body, Received, Source};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use worker::Budget;
 use zstorage::Messages;
 
 use crate::bench::{Bench, names, place, record, record_of, visibilities};
@@ -47,7 +48,7 @@ impl Bench {
     async fn first_receipt(&self, received: &Received) -> Outcome {
         let live = self.live().await;
         self.double.calls();
-        self.broker.handle(Some(&live), received, Instant::now() + Duration::from_secs(5)).await
+        self.broker.handle(Some(&live), received, Instant::now() + Duration::from_secs(60)).await
     }
 
     /// The message as it stands on the retry queue once it is put off.
@@ -316,7 +317,11 @@ async fn a_message_that_is_not_settled_in_time_comes_back_at_once() {
     let bench = Bench::with_queue("orders", |_| {}).await;
     bench.double.leave_unanswered(&["UpdateItem"]);
     let event = json!({ "Records": [record("late", "throw", 1), record("done", "ack", 1)] });
-    let answer = bench.worker.handle(event, Duration::from_secs(3)).await.unwrap();
+    // Less than the store's own client waits for an answer, and time enough for all that comes after.
+    let now = Instant::now();
+    let settle_until = now + Duration::from_secs(4);
+    let budget = Budget { settle_until, ..Budget::new(now, Duration::from_secs(80)) };
+    let answer = bench.worker.handle_within(event, &budget).await.unwrap();
     assert_eq!(
         serde_json::to_value(answer).unwrap(),
         json!({ "batchItemFailures": [{ "itemIdentifier": "late" }] })

@@ -235,7 +235,7 @@ async fn nothing_of_one_message_is_seen_by_the_next() {
 async fn garbage_alone_does_not_meet_the_memory_limit() {
     let report = run("local keep = string.rep('k', 10000000)
          for n = 1, 100 do
-             local large = string.rep('x', 5000000) .. n
+             local large = string.rep('x', 4000000) .. n
          end
          for n = 1, 100 do
              local list = table.create(100000, n)
