@@ -9,7 +9,6 @@ mod pace;
 use aws_credential_types::Credentials;
 use aws_sdk_sqs::config::SharedCredentialsProvider;
 use domain::Guard;
-use queue::Outgoing;
 use queue::kafka::{KafkaPlace, KafkaProducers, KafkaSecurity};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -44,19 +43,11 @@ async fn main() {
         security: KafkaSecurity::Plaintext,
     };
     ours.warm(&place).await.expect("the broker is there");
-    let body = format!("{{\"handler\":\"signup\",\"text\":\"{}\"}}", "x".repeat(800));
+    let body = pace::body();
     pace::compare(
         "Kafka, acks=all",
         async |number| {
-            let message = Outgoing {
-                message_id: format!("m-{number}"),
-                round: 0,
-                body: body.clone(),
-                ordering_key: None,
-                delay_secs: 0,
-                attributes: Vec::new(),
-            };
-            ours.send(&place, &message).await.expect("it is accepted");
+            ours.send(&place, &pace::message(number, &body)).await.expect("it is accepted");
         },
         async |_| {
             let record: FutureRecord<'_, str, str> = FutureRecord::to(TOPIC).payload(&body);

@@ -11,7 +11,6 @@ use domain::{Credentials, Guard, Secret};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
-use queue::Outgoing;
 use queue::rabbitmq::{RabbitConnections, RabbitPlace};
 
 const QUEUE: &str = "bench";
@@ -43,18 +42,10 @@ async fn main() {
         queue: QUEUE.to_owned(),
     };
     ours.warm(&place).await.expect("the broker is there");
-    let body = format!("{{\"handler\":\"signup\",\"text\":\"{}\"}}", "x".repeat(800));
+    let body = pace::body();
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let by_us = async |number| {
-        let message = Outgoing {
-            message_id: format!("m-{number}"),
-            round: 0,
-            body: body.clone(),
-            ordering_key: None,
-            delay_secs: 0,
-            attributes: Vec::new(),
-        };
-        ours.send(&place, &message).await.expect("it is accepted");
+        ours.send(&place, &pace::message(number, &body)).await.expect("it is accepted");
     };
     let by_the_raw_client = async |channel: &Channel| {
         let properties = BasicProperties::default().with_delivery_mode(2);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use ::worker::Budget;
 use domain::Outcome;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use ::worker::Budget;
 
 use crate::broker_bench::{BrokerBench, PutOff, names};
 use crate::{batch, bench, failed, packed, record, worker};

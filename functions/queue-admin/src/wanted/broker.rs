@@ -90,13 +90,12 @@ pub(crate) fn may_change(
     settings: &Settings,
     faults: &mut Faults,
 ) {
-    let (is_own, takes_credentials) = match &queue.destination {
+    let takes_credentials = match &queue.destination {
         Destination::Sqs(_) => return,
-        Destination::Kafka(topic) => (
-            topic.cluster.is_none(),
-            topic.cluster.as_ref().is_some_and(|cluster| cluster.login.takes_credentials()),
-        ),
-        Destination::RabbitMq(there) => (there.broker.is_none(), there.broker.is_some()),
+        Destination::Kafka(topic) => {
+            topic.cluster.as_ref().is_some_and(|cluster| cluster.login.takes_credentials())
+        }
+        Destination::RabbitMq(there) => there.broker.is_some(),
     };
     if matches!(name, Given::Is(name) if *name != queue.name) {
         let message =
@@ -116,6 +115,6 @@ pub(crate) fn may_change(
     }
     // What was attached stays so, whatever the parameter says by now.
     if let (Given::Is(worker), WorkerMode::None) = (worker, queue.worker) {
-        attachable(queue.engine(), *worker, &queue.name, is_own, settings, faults);
+        attachable(queue.engine(), *worker, &queue.name, queue.is_on_own_broker(), settings, faults);
     }
 }

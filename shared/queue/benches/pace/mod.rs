@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use queue::Outgoing;
 
 /// Messages of one round, one after the other.
 const ONE_BY_ONE: usize = 300;
@@ -13,6 +14,23 @@ pub(crate) const AT_ONCE: usize = 64;
 
 /// Rounds of each way, in turns, so that both meet the same hours of the machine.
 const ROUNDS: usize = 7;
+
+/// What both ways send.
+pub(crate) fn body() -> String {
+    format!("{{\"handler\":\"signup\",\"text\":\"{}\"}}", "x".repeat(800))
+}
+
+/// The message of this number, as we send it.
+pub(crate) fn message(number: usize, body: &str) -> Outgoing {
+    Outgoing {
+        message_id: format!("m-{number}"),
+        round: 0,
+        body: body.to_owned(),
+        ordering_key: None,
+        delay_secs: 0,
+        attributes: Vec::new(),
+    }
+}
 
 /// What one way needs.
 #[derive(Default)]

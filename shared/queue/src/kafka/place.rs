@@ -100,7 +100,6 @@ impl KafkaSecurity {
     }
 
     /// Whether nobody else can listen.
-    #[cfg(feature = "kafka-tls")]
     pub(super) fn encrypts(&self) -> bool {
         match self {
             KafkaSecurity::Plaintext => false,
@@ -111,7 +110,7 @@ impl KafkaSecurity {
 
     /// Whether it needs what the cargo feature `kafka-tls` brings: encryption, and SCRAM's hashes with it.
     pub fn needs_tls_feature(&self) -> bool {
-        !matches!(self, KafkaSecurity::Plaintext | KafkaSecurity::SaslPlain { tls: false, .. })
+        self.encrypts() || matches!(self, KafkaSecurity::SaslScram { .. })
     }
 }
 

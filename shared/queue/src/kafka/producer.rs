@@ -116,7 +116,7 @@ impl KafkaProducers {
         let mut before: Option<SendError> = None;
         loop {
             let made = producer.current()?;
-            let error = match timeout_at(end, made.send(to, message)).await {
+            let error = match timeout_at(end, made.send(to, message, end)).await {
                 Ok(Ok(accepted)) => return Ok(accepted),
                 Ok(Err(error)) => error,
                 Err(_) => SendError::Unanswered { reason: "no report within 4 s".to_owned() },
@@ -187,11 +187,12 @@ impl KafkaProducers {
         }
         security.check()?;
         let addresses = super::place::bootstrap(bootstrap)?;
-        #[cfg(feature = "kafka-tls")]
-        let roots = if security.encrypts() { super::roots::roots().await? } else { String::new() };
-        #[cfg(not(feature = "kafka-tls"))]
-        let roots = String::new();
-        let config = settings(&addresses, security, &roots);
+        let roots = match security.encrypts() {
+            #[cfg(feature = "kafka-tls")]
+            true => Some(super::roots::roots().await?),
+            _ => None,
+        };
+        let config = settings(&addresses, security, roots);
         let made = KafkaProducer::new(config, addresses, security, &self.role, self.guard.clone());
         Ok(self.producers.get_with(cluster, async { Arc::new(made) }).await)
     }
@@ -293,7 +294,8 @@ impl Made {
         answer.map_err(|error| judge(&error, Wire::Silent, self.told.error()))
     }
 
-    async fn send(&self, to: &KafkaPlace, message: &Outgoing) -> Result<Accepted, SendError> {
+    /// What is known of a failure by `end` is said; it may take longer.
+    async fn send(&self, to: &KafkaPlace, message: &Outgoing, end: Instant) -> Result<Accepted, SendError> {
         let before = self.told.now();
         let round = message.round.to_string();
         let header = |headers: OwnedHeaders, key: &str, value: &str| {
@@ -313,13 +315,13 @@ impl Made {
                 let engine_id = format!("{}-{}-{}", to.topic, delivered.partition, delivered.offset);
                 Ok(Accepted { engine_id })
             }
-            Ok(Err((error, _))) => Err(judge(&error, self.wire_since(&before).await, self.told.error())),
+            Ok(Err((error, _))) => Err(judge(&error, self.wire_since(&before, end).await, self.told.error())),
             Err(_) => Err(SendError::Unanswered { reason: "the producer went away".to_owned() }),
         }
     }
 
-    async fn wire_since(&self, before: &Progress) -> Wire {
-        self.told.later().await.map_or(Wire::Troubled, |now| now.since(before))
+    async fn wire_since(&self, before: &Progress, by: Instant) -> Wire {
+        self.told.later(by).await.map_or(Wire::Troubled, |now| now.since(before))
     }
 }
 

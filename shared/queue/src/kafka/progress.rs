@@ -1,22 +1,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::{Broker, Statistics};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 #[cfg(feature = "kafka-tls")]
 use super::iam::IamTokens;
 
 /// librdkafka tells its counters this often. Short, because whoever failed waits for the second next time.
 pub(super) const TOLD_EVERY_MS: &str = "100";
-
-/// A producer that does not tell by then (its threads starve) leaves us not knowing.
-const TOLD_BY: Duration = Duration::from_millis(400);
 
 /// What a producer has written to its brokers so far, as of one moment.
 #[derive(Debug, Clone, Default)]
@@ -104,12 +100,12 @@ impl Told {
         self.0.progress.borrow().clone()
     }
 
-    /// As of a moment that is surely after this call. `None`: the producer does not tell.
-    pub(super) async fn later(&self) -> Option<Progress> {
+    /// As of a moment that is surely after this call. `None`: the producer, whose threads may starve, did not tell by then.
+    pub(super) async fn later(&self, by: Instant) -> Option<Progress> {
         // The next one may have been counted before the call and be on its way to us.
         let after = self.0.progress.borrow().tick + 2;
         let mut told = self.0.progress.subscribe();
-        let told = timeout(TOLD_BY, told.wait_for(|progress| progress.tick >= after)).await.ok()?.ok()?;
+        let told = timeout_at(by, told.wait_for(|progress| progress.tick >= after)).await.ok()?.ok()?;
         Some(told.clone())
     }
 

@@ -30,8 +30,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("statistics.interval.ms", TOLD_EVERY_MS),
 ];
 
-/// The producer of the cluster at `bootstrap`; `roots`, in PEM, may vouch for its brokers where the connection is encrypted.
-pub(super) fn settings(bootstrap: &[BrokerAddress], security: &KafkaSecurity, roots: &str) -> ClientConfig {
+/// The producer of the cluster at `bootstrap`; where the connection is encrypted, `roots`, in PEM, may vouch for its brokers.
+pub(super) fn settings(
+    bootstrap: &[BrokerAddress],
+    security: &KafkaSecurity,
+    roots: Option<String>,
+) -> ClientConfig {
     let mut config = ClientConfig::new();
     let bootstrap: Vec<String> = bootstrap.iter().map(ToString::to_string).collect();
     config.set("bootstrap.servers", bootstrap.join(","));
@@ -55,7 +59,7 @@ pub(super) fn settings(bootstrap: &[BrokerAddress], security: &KafkaSecurity, ro
         }
     };
     config.set("security.protocol", protocol);
-    if protocol.ends_with("ssl") {
+    if let Some(roots) = roots {
         // The OpenSSL that is linked would look for authorities where it was built.
         config.set("ssl.ca.pem", roots);
     }
