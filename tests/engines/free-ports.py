@@ -1,9 +1,18 @@
-"""Prints so many loopback ports that nobody listens at, a space between: for engines that cannot choose one themselves."""
+"""Prints so many loopback ports that nobody listens at, a space between: for engines that cannot choose one themselves.
+
+They lie below those that the system gives to outgoing connections, so none is taken by one before its engine listens there.
+"""
+import random
 import socket
 import sys
 
 held = []
-for _ in range(int(sys.argv[1])):
-    held.append(socket.socket())
-    held[-1].bind(("127.0.0.1", 0))
+while len(held) < int(sys.argv[1]):
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", random.randrange(10000, 32768)))
+    except OSError:
+        one.close()
+    else:
+        held.append(one)
 print(*(one.getsockname()[1] for one in held))

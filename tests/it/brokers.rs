@@ -27,7 +27,7 @@ async fn publish(house: &TestHouse, queue: &str, key: &str, payload: &Value) -> 
 }
 
 async fn told(recorder: &Recorder, count: usize) -> Vec<String> {
-    eventually("handlers told", 60, async || Some(recorder.told()).filter(|told| told.len() >= count)).await
+    eventually("handlers told", 150, async || Some(recorder.told()).filter(|told| told.len() >= count)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,8 +86,8 @@ async fn a_poison_record_is_a_dead_letter_by_way_of_the_retry_queue_and_those_be
     let id = publish(&house, "poison", "one", &bad).await.text("message-id").to_owned();
     let good = json!({"handler": "done", "recorder": recorder.url, "name": "bob"});
     publish(&house, "poison", "one", &good).await;
-    eventually("the one behind it ran", 60, async || (recorder.count("done/bob") == 1).then_some(())).await;
-    let letter = eventually("the letter is kept", 90, async || {
+    eventually("the one behind it ran", 150, async || (recorder.count("done/bob") == 1).then_some(())).await;
+    let letter = eventually("the letter is kept", 150, async || {
         Some(house.get(&format!("dead-letter/{id}")).await).filter(|answer| answer.status == 200)
     })
     .await;
@@ -97,7 +97,7 @@ async fn a_poison_record_is_a_dead_letter_by_way_of_the_retry_queue_and_those_be
     }
     assert_eq!(recorder.count("fail/ada"), 2, "{:?}", recorder.told());
     let url = format!("{}/000000000000/local-retry-dead", house.sqs_endpoint());
-    let body = eventually("its body is on the stack's dead-letter queue", 30, async || {
+    let body = eventually("its body is on the stack's dead-letter queue", 150, async || {
         let request = house.sqs.receive_message().queue_url(&url).message_attribute_names("All");
         let received = request.send().await.unwrap().messages.unwrap_or_default().pop()?;
         let attributes = received.message_attributes.unwrap_or_default();
@@ -115,9 +115,9 @@ async fn what_fails_once_succeeds_from_the_retry_queue() {
     let recorder = Recorder::start(1).await;
     topic(&house, json!({"name": "twice", "default-handler": "once"})).await;
     house.publish("twice", &json!({"recorder": recorder.url, "name": "x"})).await;
-    eventually("it ran twice", 60, async || (recorder.count("once/x") == 2).then_some(())).await;
+    eventually("it ran twice", 150, async || (recorder.count("once/x") == 2).then_some(())).await;
     let url = format!("{}/000000000000/local-retry", house.sqs_endpoint());
-    eventually("nothing waits any more", 60, async || {
+    eventually("nothing waits any more", 150, async || {
         (crate::support::house::depth(&house.sqs, &url).await == 0).then_some(())
     })
     .await;

@@ -50,7 +50,7 @@ async fn a_queue_lives_from_register_to_delete() {
     for (verb, state) in [("pause", "disabled"), ("resume", "enabled")] {
         let answer = house.post(&format!("queue/{id}/{verb}"), &json!({})).await;
         assert_eq!(answer.status, 202, "{}", answer.body);
-        eventually("the mapping follows", 20, async || {
+        eventually("the mapping follows", 150, async || {
             let text = house.get(&format!("queue/{id}")).await.body.to_string().to_lowercase();
             text.contains(state).then_some(())
         })

@@ -21,7 +21,7 @@ async fn check(handler: &str, expect: &str) {
             .await;
     }
     house.resume(&queue).await;
-    let letter = eventually("the runaway is a dead letter", 40, async || {
+    let letter = eventually("the runaway is a dead letter", 150, async || {
         Some(house.get(&format!("dead-letter/{poison}")).await).filter(|answer| answer.status == 200)
     })
     .await;

@@ -34,7 +34,7 @@ impl Process {
             .spawn()
             .unwrap();
         let mut process = Process { child, runtime: Value::Null, client: crate::support::http_client() };
-        process.runtime = eventually("the house says where it is", 30, || {
+        process.runtime = eventually("the house says where it is", 150, || {
             let file = data.join("runtime.json");
             let fresh = std::fs::metadata(&file).and_then(|m| m.modified()).ok() != old;
             let runtime =
@@ -42,7 +42,7 @@ impl Process {
             async move { runtime.filter(|_| fresh) }
         })
         .await;
-        eventually("the house answers", 30, || {
+        eventually("the house answers", 150, || {
             let request = process.client.get(process.url("health")).send();
             async move { request.await.ok().filter(|answer| answer.status() == 200) }
         })
@@ -91,6 +91,11 @@ async fn what_was_acknowledged_is_handled_after_a_kill() {
     let id = answer["id"].as_str().unwrap().to_owned();
     let (status, answer) = first.post(&format!("queue/{id}/pause"), &json!({})).await;
     assert_eq!(status, 202, "{answer}");
+    eventually("the mapping is paused", 150, async || {
+        let (_, queue) = first.get(&format!("queue/{id}")).await;
+        queue.to_string().contains("disabled").then_some(())
+    })
+    .await;
     for n in 0..20 {
         let payload = json!({"handler": "done", "recorder": recorder.url, "name": n.to_string()});
         let (status, answer) = first.post("queue/a/kept/publish", &payload).await;
@@ -101,7 +106,7 @@ async fn what_was_acknowledged_is_handled_after_a_kill() {
     let second = Process::start(data.path()).await;
     let (status, answer) = second.post(&format!("queue/{id}/resume"), &json!({})).await;
     assert_eq!(status, 202, "{answer}");
-    eventually("all twenty are handled", 60, async || {
+    eventually("all twenty are handled", 150, async || {
         (0..20).all(|n| recorder.count(&format!("done/{n}")) >= 1).then_some(())
     })
     .await;
@@ -118,7 +123,7 @@ async fn a_message_in_flight_at_the_kill_comes_back_after_its_visibility() {
     let payload = json!({"handler": "meet", "recorder": recorder.url, "name": "first"});
     let (status, answer) = first.post("queue/a/cut/publish", &payload).await;
     assert_eq!(status, 200, "{answer}");
-    eventually("the message is in flight", 20, async || {
+    eventually("the message is in flight", 150, async || {
         let (_, list) = first.get("queue").await;
         (list["queues"][0]["health"]["in-flight"] == 1).then_some(())
     })
@@ -129,7 +134,7 @@ async fn a_message_in_flight_at_the_kill_comes_back_after_its_visibility() {
     let payload = json!({"handler": "meet", "recorder": recorder.url, "name": "second"});
     let (status, answer) = second.post("queue/a/cut/publish", &payload).await;
     assert_eq!(status, 200, "{answer}");
-    eventually("the cut message is handled again", 100, async || {
+    eventually("the cut message is handled again", 150, async || {
         (recorder.count("met/first") >= 1).then_some(())
     })
     .await;
@@ -166,7 +171,7 @@ async fn records_that_were_acknowledged_survive_a_kill_among_writes() {
     };
     let pid = first.child.id();
     let killer = async {
-        eventually("some records are there", 60, async || {
+        eventually("some records are there", 150, async || {
             (acknowledged.lock().unwrap().len() >= 100).then_some(())
         })
         .await;
@@ -240,7 +245,7 @@ async fn kill_among_linked_writes(mode: &str) {
     };
     let pid = first.child.id();
     let killer = async {
-        eventually("some records are there", 60, async || {
+        eventually("some records are there", 150, async || {
             (acknowledged.lock().unwrap().len() >= 100).then_some(())
         })
         .await;

@@ -19,7 +19,7 @@ async fn record(house: &TestHouse, table: &str, fields: Value) -> String {
 
 /// Waits until a job has ended; tells its document.
 async fn ended(house: &TestHouse, job: &str) -> Value {
-    eventually("the job ends", 30, async || {
+    eventually("the job ends", 150, async || {
         let answer = house.get(&format!("job/{job}")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         (answer.body["state"] != "running").then_some(answer.body)

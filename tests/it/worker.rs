@@ -15,7 +15,7 @@ async fn a_payload_sent_over_http_becomes_a_mail() {
     let payload = json!({"handler": "send_email", "to": "ada@example.com", "subject": "First Message", "contents": "Contents of Message"});
     let answer = house.post("queue/a/mail/publish", &payload).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let mail = eventually("the mail lies in the mailbox", 20, async || house.mails().pop()).await;
+    let mail = eventually("the mail lies in the mailbox", 150, async || house.mails().pop()).await;
     for part in ["To: ada@example.com", "Subject: First Message", "Contents of Message"] {
         assert!(mail.contains(part), "{part} in:\n{mail}");
     }
@@ -33,7 +33,7 @@ async fn ten_handlers_run_at_once() {
             .await;
     }
     house.resume(&queue).await;
-    eventually("ten meet at one barrier", 20, async || (recorder.told().len() == 10).then_some(())).await;
+    eventually("ten meet at one barrier", 150, async || (recorder.told().len() == 10).then_some(())).await;
     house.empty(&queue).await;
     house.stop().await;
 }
@@ -94,7 +94,7 @@ async fn what_no_handler_can_take_is_a_dead_letter_with_its_reason() {
         (json!({"handler": "reject", "n": 3}), "no such customer"),
     ] {
         let id = house.publish("lost", &payload).await;
-        let letter = eventually("the letter is kept", 20, async || {
+        let letter = eventually("the letter is kept", 150, async || {
             Some(house.get(&format!("dead-letter/{id}")).await).filter(|answer| answer.status == 200)
         })
         .await;
@@ -115,7 +115,7 @@ async fn a_message_without_a_handler_goes_to_the_default_one() {
     house
         .publish("default", &json!({"recorder": recorder.url, "name": "unknown", "handler": "nobody"}))
         .await;
-    eventually("both ran", 20, async || (recorder.told().len() == 2).then_some(())).await;
+    eventually("both ran", 150, async || (recorder.told().len() == 2).then_some(())).await;
     house.stop().await;
 }
 
@@ -157,7 +157,7 @@ async fn a_number_reaches_its_handler_exactly() {
     );
     let answer = house.post_text("queue/a/exact/publish", &body, &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let echoed = eventually("the echo", 20, async || recorder.told().pop()).await;
+    let echoed = eventually("the echo", 150, async || recorder.told().pop()).await;
     for number in ["12345678901234567890.123456789", "9007199254740993"] {
         assert!(echoed.contains(number), "{echoed}");
     }

@@ -2,13 +2,16 @@ use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use bootstrap::Metric;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use zstorage::Lag;
 
 use crate::{LAG_SECONDS, OutboxSweeper, PARKED_ENTRIES, Report, Standing};
 
-/// So much of a run's time is kept for asking how the outbox stands.
+/// So much of a run's time is kept for asking how the outbox stands, whatever the sweep finds to do.
 const TO_MEASURE: Duration = Duration::from_secs(2);
+
+/// So much of it is left once that is known, or given up: a run that Lambda ends has told nobody what it did.
+const TO_ANSWER: Duration = Duration::from_millis(200);
 
 impl OutboxSweeper {
     /// One run of which Lambda ends the function at `deadline`. It cannot fail: what went wrong is in the log, and the next
@@ -23,14 +26,17 @@ impl OutboxSweeper {
 
     /// Sends what is due within the `remaining` time, and tells how the outbox stands after that.
     pub async fn handle(&self, remaining: Duration) -> Report {
+        let end = Instant::now() + remaining;
         let swept = self.courier.sweep(remaining.saturating_sub(TO_MEASURE)).await;
+        // What the sweep did not use may be used, too: a store that is slow is no reason to be silent, and silence is alarming.
+        let measured_by = end.max(Instant::now() + TO_MEASURE) - TO_ANSWER;
         let report = Report {
             sent: swept.sent,
             postponed: swept.postponed,
             parked: swept.parked,
             applied: swept.applied,
             left: swept.left,
-            standing: self.standing().await,
+            standing: self.standing(measured_by).await,
         };
         if report.sent + report.postponed + report.parked + report.applied + report.left > 0 {
             tracing::info!(
@@ -45,9 +51,10 @@ impl OutboxSweeper {
         report
     }
 
-    /// How the outbox stands, told to CloudWatch, too. Silence there means that nobody knows, and is alarming.
-    async fn standing(&self) -> Option<Standing> {
-        let error = match timeout(TO_MEASURE, self.outbox.measure()).await {
+    /// How the outbox stands, told to CloudWatch, too, if that is known `by` then. Silence there means that nobody knows, and
+    /// is alarming.
+    async fn standing(&self, by: Instant) -> Option<Standing> {
+        let error = match timeout_at(by, self.outbox.measure()).await {
             Ok(Ok(lag)) => return Some(self.tell(lag)),
             Ok(Err(error)) => domain::causes(&error),
             Err(too_slow) => too_slow.to_string(),

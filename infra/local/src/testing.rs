@@ -21,6 +21,9 @@ use crate::mapping::{Functions, Mappings, Source};
 pub(crate) const REGION: &str = "eu-west-1";
 pub(crate) const ACCOUNT: &str = "000000000000";
 
+/// Whatever is not so after this time never will be.
+const PATIENCE: Duration = Duration::from_secs(150);
+
 /// An SQS engine, its clock and a folder.
 pub(crate) struct Bench {
     engine: SqsEngine,
@@ -120,7 +123,7 @@ impl Bench {
                 last = self.counts(url).await;
             }
         };
-        let within = tokio::time::timeout(Duration::from_secs(20), reached).await;
+        let within = tokio::time::timeout(PATIENCE, reached).await;
         within.unwrap_or_else(|_| panic!("{url} never held {expect:?} but at last {last:?}"));
     }
 
@@ -131,6 +134,6 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap();
+        tokio::time::timeout(PATIENCE, reached).await.unwrap();
     }
 }

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// One attempt to send: two of them and the pause between stay below 3.5 s.
-const SEND_ATTEMPT: Duration = Duration::from_millis(1700);
+pub(crate) const SEND_ATTEMPT: Duration = Duration::from_millis(1700);
 
 /// One attempt of a call that looks after a queue.
 const ADMIN_ATTEMPT: Duration = Duration::from_secs(3);

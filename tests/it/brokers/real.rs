@@ -2,6 +2,7 @@
 //! `tests/engines/with-kafka tests/engines/with-rabbitmq cargo test -p tests --test it -- brokers`.
 
 use std::io::Write;
+use std::time::Duration;
 
 use domain::Secret;
 use lapin::options::QueueDeclareOptions;
@@ -18,6 +19,9 @@ use crate::support::eventually;
 use crate::support::house::TestHouse;
 use crate::support::recorder::Recorder;
 
+/// Of a topic.
+const PARTITIONS: i32 = 3;
+
 /// Where a broker is, if this run has one. `None`, and a loud word, where there is none.
 #[allow(clippy::disallowed_methods, reason = "the engine's place is told to the test alone")]
 fn broker(variable: &str, what: &str, with: &str) -> Option<String> {
@@ -32,13 +36,21 @@ fn broker(variable: &str, what: &str, with: &str) -> Option<String> {
     address
 }
 
+/// Makes a topic and waits until the broker leads all of it: before that nothing can be written.
 async fn make_topic(bootstrap: &str, name: &str) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap);
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
-    let topic = NewTopic::new(name, 3, TopicReplication::Fixed(1));
+    let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
     let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
     made.into_iter().next().unwrap().unwrap();
+    eventually("the broker leads the new topic", 150, async || {
+        let metadata = admin.inner().fetch_metadata(Some(name), Duration::from_millis(500)).ok()?;
+        let partitions = metadata.topics()[0].partitions();
+        let led = partitions.iter().filter(|partition| partition.leader() >= 0).count();
+        (led == usize::try_from(PARTITIONS).unwrap()).then_some(())
+    })
+    .await;
 }
 
 async fn make_queue(url: &str, name: &str) {
@@ -71,12 +83,12 @@ async fn all_of_it(brokers: BrokerOptions, kind: &str, id: &str, names: [String;
     for (handler, name) in [("done", "bob"), ("once", "eva"), ("done", "cid")] {
         house.publish(orders, &json!({"handler": handler, "recorder": recorder.url, "name": name})).await;
     }
-    eventually("the good ones ran, one of them twice", 60, async || {
+    eventually("the good ones ran, one of them twice", 150, async || {
         let counts = ["done/bob", "once/eva", "done/cid"].map(|what| recorder.count(what));
         (counts == [1, 2, 1]).then_some(())
     })
     .await;
-    let letter = eventually("the letter is kept", 90, async || {
+    let letter = eventually("the letter is kept", 150, async || {
         Some(house.get(&format!("dead-letter/{poison}")).await).filter(|answer| answer.status == 200)
     })
     .await;

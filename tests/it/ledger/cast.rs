@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::runtime_api::{Answer, Died, Function};
+
+/// Every function's timeout: over before what it was given comes to another process.
+const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A function of the system: one process, which has one event at a time, as on Lambda.
 pub struct Actor {
@@ -41,6 +45,7 @@ impl Actor {
                 // Of thousands of events nobody reads the log.
                 let quiet = Stdio::null();
                 let started = Function::start_with(self.name, &self.binary, &self.environment, quiet).await;
+                let started = started.with_timeout(TIMEOUT);
                 *self.pid.lock().unwrap() = Some(started.pid());
                 started
             }

@@ -111,6 +111,7 @@ impl Lambda {
             retries: 10,
             max_age: Duration::from_secs(3600),
             retry_pause: Duration::from_millis(100),
+            idle: Duration::from_secs(1),
         });
         let tasks = vec![
             tokio::spawn(ring(beat, Arc::clone(&stopped))),
@@ -308,5 +309,5 @@ fn url(endpoint: &str, queue: &str) -> String {
 
 /// The engines' process has just begun.
 async fn until_up(is_up: impl AsyncFn() -> bool) {
-    crate::support::eventually("the engines answer", 20, async || is_up().await.then_some(())).await;
+    crate::support::eventually("the engines answer", 150, async || is_up().await.then_some(())).await;
 }

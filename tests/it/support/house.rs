@@ -1,12 +1,17 @@
 //! The whole house in this process, and a client of it that knows no more than a user does.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::{Message, QueueAttributeName};
 use queuelink::{House, Options};
 use serde_json::{Value, json};
 
 use super::eventually;
+
+/// How long a batch may take: as long as its messages are out of sight. No handler is stopped because this machine is busy; one that runs
+/// away is stopped for what it uses, not for how long it takes.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running house with a data folder of its own.
 pub struct TestHouse {
@@ -103,11 +108,11 @@ impl TestHouse {
             samples: false,
             durability: queuelink::engines::dynamodb::Durability::Fast,
             clock: domain::Clock::system(),
-            sweep_every: std::time::Duration::from_secs(60),
+            sweep_every: Duration::from_secs(60),
             brokers: queuelink::BrokerOptions::default(),
         };
         change(&mut options);
-        let house = House::start(options).await.unwrap();
+        let house = House::start_with_timeout(options, WORKER_TIMEOUT).await.unwrap();
         let sqs = super::clients::sqs(house.sqs());
         let admin_key = house.admin_key().expose().to_owned();
         TestHouse { house, data, client: super::http_client(), sqs, admin_key }
@@ -133,7 +138,7 @@ impl TestHouse {
         self.house.stop().await;
         // The last connection to a database folds its log into it and removes that: what a file that is gone had may lie
         // in one that was read already.
-        super::eventually("the files stay as they are", 10, async || search(self.data.path(), canary).ok())
+        super::eventually("the files stay as they are", 150, async || search(self.data.path(), canary).ok())
             .await;
     }
 
@@ -209,7 +214,7 @@ impl TestHouse {
         let queue = self.queue(body).await;
         let answer = self.post(&format!("queue/{}/pause", queue.id), &json!({})).await;
         assert_eq!(answer.status, 202, "{}", answer.body);
-        eventually("the mapping is paused", 20, async || {
+        eventually("the mapping is paused", 150, async || {
             let text = self.get(&format!("queue/{}", queue.id)).await.body.to_string();
             text.contains("disabled").then_some(())
         })
@@ -244,12 +249,12 @@ impl TestHouse {
 
     /// Waits until nothing is left in a queue.
     pub async fn empty(&self, queue: &Queue) {
-        eventually("the queue is empty", 60, async || (self.depth(queue).await == 0).then_some(())).await;
+        eventually("the queue is empty", 150, async || (self.depth(queue).await == 0).then_some(())).await;
     }
 
     /// Receives one message as a foreign consumer would, and deletes it.
     pub async fn receive_one(&self, queue: &Queue) -> Message {
-        let message = eventually("a message", 20, async || receive(&self.sqs, &queue.url).await.pop()).await;
+        let message = eventually("a message", 150, async || receive(&self.sqs, &queue.url).await.pop()).await;
         let handle = message.receipt_handle().unwrap();
         self.sqs.delete_message().queue_url(&queue.url).receipt_handle(handle).send().await.unwrap();
         message
@@ -258,8 +263,10 @@ impl TestHouse {
     /// Waits until `count` messages have come to the dead-letter queue of `queue`, and takes them.
     pub async fn dead_letters(&self, queue: &Queue, count: usize) -> Vec<Dead> {
         let url = queue.dead_url.clone().expect("this queue has a dead-letter queue");
-        eventually("dead letters", 60, async || (depth(&self.sqs, &url).await >= count as u64).then_some(()))
-            .await;
+        eventually("dead letters", 150, async || {
+            (depth(&self.sqs, &url).await >= count as u64).then_some(())
+        })
+        .await;
         let mut dead = Vec::new();
         loop {
             let messages = receive(&self.sqs, &url).await;

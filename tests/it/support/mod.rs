@@ -14,7 +14,8 @@ pub fn http_client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-/// Asks `probe` until it answers `Some`, for at most `secs`; panics with `what` and the last state otherwise.
+/// Asks `probe` until it answers `Some`, for at most `secs`; panics with `what` otherwise. Where `secs` is no promise it is far longer
+/// than a busy machine needs, and tells a hang.
 ///
 /// Not sleeping as synchronisation: the outcome never depends on how long the pauses are, only on the bound.
 pub async fn eventually<T, F, Fut>(what: &str, secs: u64, mut probe: F) -> T

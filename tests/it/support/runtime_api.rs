@@ -16,6 +16,12 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+/// A function's timeout, unless a test says otherwise: so long that none is stopped because this machine is busy.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Who has not answered for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// What a function answered: its JSON, or its error document.
 pub type Answer = Result<Value, Value>;
 
@@ -26,7 +32,7 @@ pub struct Died;
 struct Invocation {
     id: String,
     event: Value,
-    deadline_ms: u128,
+    timeout: Duration,
 }
 
 #[derive(Clone)]
@@ -42,6 +48,7 @@ pub struct Function {
     events: mpsc::UnboundedSender<Invocation>,
     waiting: Arc<Mutex<HashMap<String, oneshot::Sender<Answer>>>>,
     init_errors: mpsc::UnboundedReceiver<Value>,
+    timeout: Duration,
     count: u32,
 }
 
@@ -84,7 +91,14 @@ impl Function {
             .stdout(output)
             .spawn()
             .unwrap_or_else(|e| panic!("{} does not start: {e}", binary.display()));
-        Function { child, events, waiting, init_errors, count: 0 }
+        Function { child, events, waiting, init_errors, timeout: TIMEOUT, count: 0 }
+    }
+
+    /// With another timeout for each event from now on.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Function {
+        self.timeout = timeout;
+        self
     }
 
     /// The process's id.
@@ -92,7 +106,7 @@ impl Function {
         self.child.id()
     }
 
-    /// Hands over one event and waits, at most 30 s, for the answer.
+    /// Hands over one event and waits for the answer.
     pub async fn invoke(&mut self, event: Value) -> Answer {
         self.try_invoke(event).await.expect("the process died")
     }
@@ -106,8 +120,7 @@ impl Function {
         let id = format!("00000000-0000-4000-8000-{:012}", self.count);
         let (sender, answer) = oneshot::channel();
         self.waiting.lock().await.insert(id.clone(), sender);
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(10);
-        self.events.send(Invocation { id, event, deadline_ms: deadline.as_millis() }).unwrap();
+        self.events.send(Invocation { id, event, timeout: self.timeout }).unwrap();
         let child = &mut self.child;
         let exit = async {
             while child.try_wait().unwrap().is_none() {
@@ -120,7 +133,7 @@ impl Function {
             answer = answer => Ok(answer.unwrap()),
             Some(error) = self.init_errors.recv() => panic!("the function did not start: {error}"),
             () = exit => Err(Died),
-            () = tokio::time::sleep(Duration::from_secs(30)) => panic!("no answer within 30 s"),
+            () = tokio::time::sleep(PATIENCE) => panic!("no answer within {PATIENCE:?}"),
         }
     }
 }
@@ -134,11 +147,13 @@ impl Drop for Function {
 
 async fn next(State(api): State<Api>) -> ([(HeaderName, String); 4], String) {
     let invocation = api.events.lock().await.recv().await.expect("the test ended first");
+    // As on Lambda, the time runs from here: what the process did before, its start above all, is not in it.
+    let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + invocation.timeout;
     let header = HeaderName::from_static;
     (
         [
             (header("lambda-runtime-aws-request-id"), invocation.id),
-            (header("lambda-runtime-deadline-ms"), invocation.deadline_ms.to_string()),
+            (header("lambda-runtime-deadline-ms"), deadline.as_millis().to_string()),
             (
                 header("lambda-runtime-invoked-function-arn"),
                 "arn:aws:lambda:us-east-1:000000000000:function:test".into(),

@@ -161,7 +161,7 @@ async fn a_dead_destination_never_fails_the_stream() {
 async fn what_cannot_be_looked_up_comes_again() {
     let house = House::start().await;
     let event = house.event("stream-insert-in-parts").await;
-    let publisher = OutboxPublisher { courier: house.courier_without_outbox().await };
+    let publisher = OutboxPublisher { courier: house.courier_without_outbox() };
     let answer = publisher.handle(event, LONG).await.unwrap();
     let named: Vec<_> =
         answer.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();

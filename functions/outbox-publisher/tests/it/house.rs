@@ -6,6 +6,7 @@ use delivery::{Courier, CourierParts};
 use domain::{EntryKey, EntryState, MessageId, OutboxEntry, QueueId, SqsQueue};
 use jiff::Timestamp;
 use queue::{BrokersConfig, Engines, Queues, SqsConfig};
+use tokio::net::TcpSocket;
 use zstorage::{Outbox, Records, Sealer};
 
 use crate::engine::Engine;
@@ -18,6 +19,8 @@ pub(crate) struct House {
     pub(crate) courier: Courier,
     pub(crate) queue: QueueId,
     sealer: Sealer,
+    /// Bound and not listening: who connects is refused, and the port is nobody else's for as long as the house stands.
+    nobody: TcpSocket,
     _files: tempfile::TempDir,
 }
 
@@ -31,20 +34,20 @@ impl House {
         let sealer = Sealer::from_key_file(&file).unwrap();
         let queue = register(&store, &engine).await;
         let courier = courier(&store, &engine, &sealer, store.outbox.clone());
-        House { store, engine, courier, queue, sealer, _files: files }
+        let nobody = TcpSocket::new_v4().unwrap();
+        nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        House { store, engine, courier, queue, sealer, nobody, _files: files }
     }
 
     /// An outbox that does not answer.
-    pub(crate) async fn outbox_out_of_reach(&self) -> Outbox {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let nowhere = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
+    pub(crate) fn outbox_out_of_reach(&self) -> Outbox {
+        let nowhere = format!("http://{}", self.nobody.local_addr().unwrap());
         Outbox::new(client(&nowhere), "outbox".into(), self.store.clock.clone())
     }
 
     /// A courier whose outbox does not answer.
-    pub(crate) async fn courier_without_outbox(&self) -> Courier {
-        courier(&self.store, &self.engine, &self.sealer, self.outbox_out_of_reach().await)
+    pub(crate) fn courier_without_outbox(&self) -> Courier {
+        courier(&self.store, &self.engine, &self.sealer, self.outbox_out_of_reach())
     }
 
     /// Saves an entry, in whatever state it says.

@@ -73,8 +73,8 @@ async fn a_run_without_time_begins_nothing_and_leaves_it_to_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outbox_that_does_not_answer_is_not_told_of() {
     let house = House::start().await;
-    let courier = house.courier_without_outbox().await;
-    let sweeper = OutboxSweeper { courier, outbox: house.outbox_out_of_reach().await, ..house.sweeper() };
+    let courier = house.courier_without_outbox();
+    let sweeper = OutboxSweeper { courier, outbox: house.outbox_out_of_reach(), ..house.sweeper() };
     let report = sweeper.handle(LONG).await;
     assert_eq!((report.sent, report.standing), (0, None));
 }

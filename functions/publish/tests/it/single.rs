@@ -1,10 +1,10 @@
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use domain::{LetterBody, LetterOrigin, QueueState};
 use serde_json::json;
 
 use crate::engine::{Engine, Mood};
-use crate::house::House;
+use crate::house::{ANSWERED_WITHIN, House};
 use crate::store::call;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +158,7 @@ async fn what_the_engine_does_not_take_is_kept_and_said() {
         house.engine.mood(mood);
         let start = Instant::now();
         let answer = house.post("/queue/a/orders/publish", &[], r#"{"n": 1}"#).await;
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < ANSWERED_WITHIN);
         assert_eq!(answer.problem(), 503);
         let document = answer.json();
         assert_eq!(document.get("outcome").is_some(), unknown, "{document}");
@@ -177,43 +177,17 @@ async fn what_the_engine_does_not_take_is_kept_and_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_is_not_there_is_certain_and_known_within_5_s() {
+async fn an_engine_that_is_not_there_is_certain_and_known_in_time() {
     let house = House::before(Engine::nowhere().await).await;
     house.queue("orders", |_| {}).await;
     let start = Instant::now();
     let answer = house.post("/queue/a/orders/publish", &[], "1").await;
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < ANSWERED_WITHIN);
     assert_eq!(answer.problem(), 503);
     let document = answer.json();
     assert_eq!(document.get("outcome"), None, "{document}");
     let letters = house.store.messages.letters(document["letter"].as_str().unwrap()).await.unwrap();
     assert_eq!(letters[0].reason.code, "unreachable");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_schema_that_comes_to_no_end_holds_up_nobody() {
-    let house = House::start().await;
-    // Every level of a payload is looked at twice as often as the one above it.
-    let twice = serde_json::json!({"$defs": {"a": {"items": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}}, "$ref": "#/$defs/a"});
-    house.queue("orders", |queue| queue.schema = Some(twice)).await;
-    let deep = format!("{}{}", "[".repeat(32), "]".repeat(32));
-    let slow = (0..6).map(|_| house.post("/queue/a/orders/publish", &[], &deep));
-    let slow = futures::future::join_all(slow);
-    let answers = tokio::time::timeout(Duration::from_secs(4), slow).await.unwrap();
-    let too_slow = answers.iter().filter(|answer| {
-        answer.problem() == 422 && answer.faults() == [(String::new(), "schema-too-slow".to_owned())]
-    });
-    assert_eq!(too_slow.count(), 4);
-    // Those who were not looked at are not told that they are wrong.
-    let not_looked_at =
-        answers.iter().filter(|answer| answer.status == 503 && answer.json()["kept"] == false);
-    assert_eq!(not_looked_at.count(), 2);
-    let batch = format!(r#"{{"messages":[{}]}}"#, vec![format!(r#"{{"payload":{deep}}}"#); 100].join(","));
-    let batch = house.post("/queue/a/orders/publish/batch", &[], batch);
-    let batch = tokio::time::timeout(Duration::from_secs(5), batch).await.unwrap();
-    assert_eq!(batch.status, 207);
-    house.queue("other", |_| {}).await;
-    assert_eq!(house.post("/queue/a/other/publish", &[], "1").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -103,7 +103,7 @@ fn kafka_body() -> impl Strategy<Value = Value> {
                 body["sasl"] = sasl.into();
                 body["tls"] = tls.filter(|_| !is_msk).into();
                 if (user || sasl.is_some()) && !is_msk {
-                    (body["username"], body["password"]) = ("ada".into(), "s3cret".into());
+                    (body["username"], body["password"]) = ("Ada".into(), "s3cret".into());
                 }
             }
             body
@@ -116,20 +116,21 @@ fn rabbitmq_body() -> impl Strategy<Value = Value> {
         let mut body = serde_json::json!({ "name": "orders", "type": "rabbitmq" });
         if let Some((tls, place)) = url {
             body["url"] = format!("amqp{}://{place}", if tls { "s" } else { "" }).into();
-            (body["tls"], body["username"], body["password"]) = (tls.into(), "ada".into(), "s3cret".into());
+            (body["tls"], body["username"], body["password"]) = (tls.into(), "Ada".into(), "s3cret".into());
         }
         body
     })
 }
 
 proptest! {
-    /// What is shown, with the secrets that never are, registers the same again.
+    /// What is shown, with the secrets that never are, registers the same again. No address has capital letters, so what is
+    /// found of "Ada" is hers.
     #[test]
     fn a_queue_is_registered_again_from_its_own_document(body in prop_oneof![kafka_body(), rabbitmq_body()]) {
         let settings = settings();
         let registered = queue(wanted(&body.to_string(), &settings));
         let document = documents::of_queue(&registered, &settings);
-        prop_assert!(!document.to_string().contains("s3cret") && !document.to_string().contains("ada"));
+        prop_assert!(!document.to_string().contains("s3cret") && !document.to_string().contains("Ada"));
         let mut again = serde_json::json!({});
         for field in COMMON.iter().chain(Own::fields(Some(registered.engine()))) {
             if let Some(value) = document.get(*field).or_else(|| body.get(*field)) {

@@ -61,7 +61,7 @@ const OUTBOX: &str = "local-Outbox";
 /// The function that mappings feed.
 const WORKER: &str = "sqs-worker";
 
-/// Its timeout, as in the template.
+/// Its timeout, as in the template. What queues are held against is always this one.
 const WORKER_TIMEOUT_SECS: u32 = 10;
 
 /// What handlers are to do again for Kafka and RabbitMQ.
@@ -120,6 +120,7 @@ pub struct House {
     sweeper: Service,
     api: Service,
     below: Vec<Service>,
+    worker_timeout: Duration,
     _folder: DataFolder,
 }
 
@@ -129,6 +130,15 @@ impl House {
     /// # Errors
     /// [`StartError`] is one sentence that names what is in the way and what to do.
     pub async fn start(options: Options) -> Result<House, StartError> {
+        House::start_with_timeout(options, Duration::from_secs(WORKER_TIMEOUT_SECS.into())).await
+    }
+
+    /// As [`House::start`], with workers that have `worker_timeout` for a batch instead of what they have on AWS: for a machine so busy
+    /// that handlers would be stopped there. It must not be longer than messages are out of sight, which is a minute.
+    ///
+    /// # Errors
+    /// As [`House::start`].
+    pub async fn start_with_timeout(options: Options, worker_timeout: Duration) -> Result<House, StartError> {
         let clock = options.clock.clone();
         let folder = DataFolder::open(&options.data_dir)?;
         let runtime_file = folder.join("runtime.json");
@@ -170,6 +180,7 @@ impl House {
             sealer: sealer.clone(),
             smtp_url,
             closed: closed.clone(),
+            timeout: worker_timeout,
             clock: clock.clone(),
         })
         .await?;
@@ -287,6 +298,7 @@ impl House {
             sweeper,
             api,
             below,
+            worker_timeout,
             _folder: folder,
         })
     }
@@ -335,7 +347,7 @@ impl House {
         self.brokers.stop_polling().await;
         self.streams.stop();
         self.sqs.close();
-        let batches = Duration::from_secs(WORKER_TIMEOUT_SECS.into()) + LAST_DELETIONS;
+        let batches = self.worker_timeout + LAST_DELETIONS;
         tokio::join!(
             self.api.end(LAST_REQUESTS),
             self.mappings.end(batches),

@@ -65,6 +65,7 @@ pub(super) fn streams(
         retries: RETRIES,
         max_age: MAX_AGE,
         retry_pause: Duration::from_millis(160),
+        idle: Duration::from_secs(1),
     });
     Ok(streams)
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sqs_worker::SqsWorker;
 use zstorage::{Catalog, Messages, Records, Sealer};
 
-use super::{StartError, WORKER_TIMEOUT_SECS};
+use super::StartError;
 use crate::mapping::Function;
 
 /// Whom mails are from where their handler does not say.
@@ -38,6 +38,8 @@ pub(super) struct WorkerParts {
     pub(super) smtp_url: String,
     /// Endpoints of the engines, which trust whoever reaches them: handlers may fetch from this machine, but not from these.
     pub(super) closed: Vec<SocketAddr>,
+    /// How long a batch may take.
+    pub(super) timeout: Duration,
     pub(super) clock: Clock,
 }
 
@@ -85,16 +87,17 @@ pub(super) async fn start(parts: WorkerParts) -> Result<Workers, StartError> {
     let sqs = SqsWorker::new(handling, parts.queues, parts.retry);
     let msk = MskWorker::new(broker.clone(), FailedRecords::Named);
     let mq = MqWorker::new(broker, parts.clock);
+    let timeout = parts.timeout;
     Ok(Workers {
-        sqs_worker: function(move |event, remaining| {
+        sqs_worker: function(timeout, move |event, remaining| {
             let worker = sqs.clone();
             async move { told(worker.handle(event, remaining).await) }
         }),
-        msk_worker: function(move |event, remaining| {
+        msk_worker: function(timeout, move |event, remaining| {
             let worker = msk.clone();
             async move { told(worker.handle(event, remaining).await) }
         }),
-        mq_worker: function(move |event, remaining| {
+        mq_worker: function(timeout, move |event, remaining| {
             let worker = mq.clone();
             async move { told(worker.handle(event, remaining).await) }
         }),
@@ -103,11 +106,11 @@ pub(super) async fn start(parts: WorkerParts) -> Result<Workers, StartError> {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-fn function<F>(call: impl Fn(Value, Duration) -> F + Send + Sync + 'static) -> Function
+fn function<F>(timeout: Duration, call: impl Fn(Value, Duration) -> F + Send + Sync + 'static) -> Function
 where
     F: Future<Output = Result<Value, Failure>> + Send + 'static,
 {
-    Function::new(Duration::from_secs(WORKER_TIMEOUT_SECS.into()), call)
+    Function::new(timeout, call)
 }
 
 /// An answer as Lambda reads it.

@@ -119,16 +119,16 @@ async fn what_was_acknowledged_survives_a_kill() {
     let first = Runner::start(&data, &[]);
     let client = Client::of(&first);
     let queue = client.queues().await.into_iter().find(|queue| queue["name"] == "on-boarding").unwrap();
-    // What is in work at the kill comes back after its visibility: a short one, so that the test need not wait a minute.
-    let attributes = json!({"QueueUrl": queue["url"], "Attributes": {"VisibilityTimeout": "2"}});
+    // What is in work at the kill comes back after its visibility: a shorter one, so that the test need not wait a minute.
+    let attributes = json!({"QueueUrl": queue["url"], "Attributes": {"VisibilityTimeout": "20"}});
     client.sqs(&first, "SetQueueAttributes", attributes).await;
+    // One that waits in the queue, and one that is in work for seconds after its first mail.
+    client.mail_after(20, "waiting").await;
     let publish = reqwest::Method::POST;
-    let slow = json!({"handler": "slow", "to": "ana@example.com"});
+    let slow = json!({"handler": "slow", "to": "ana@example.com", "seconds": 5});
     let (status, answer) = client.call(publish, "/queue/a/on-boarding/publish", Some(slow)).await;
     assert_eq!(status, 200, "{answer}");
     first.mails(1);
-    // And one that waits in the queue.
-    client.mail_after(3, "waiting").await;
     first.kill();
 
     let second = Runner::start(&data, &["--fast"]);
@@ -194,7 +194,7 @@ async fn a_second_ctrl_c_stops_at_once_and_the_message_comes_back() {
     let data = folder.path().join("data");
     let runner = Runner::start(&data, &[]);
     let client = Client::of(&runner);
-    let slow = json!({"handler": "slow", "to": "ana@example.com"});
+    let slow = json!({"handler": "slow", "to": "ana@example.com", "seconds": 6});
     let (status, answer) =
         client.call(reqwest::Method::POST, "/queue/a/on-boarding/publish", Some(slow)).await;
     assert_eq!(status, 200, "{answer}");

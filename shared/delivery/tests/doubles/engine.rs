@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -36,6 +37,34 @@ pub enum Mood {
     Unmapped,
 }
 
+/// Calls that are kept from being carried out.
+struct Hold {
+    /// How their operation begins.
+    begins: &'static str,
+    /// Whether it is every such call, or the first one alone.
+    every: bool,
+    /// By what the client knows the first one, once it is there.
+    first: Option<String>,
+    has_come: Arc<Notify>,
+    gate: Arc<Notify>,
+}
+
+impl Hold {
+    /// The gate before this call, if it is meant. A client that asks once more because the answer is long in coming calls it
+    /// the same, and is not to get past the one that is held.
+    fn gate_of(&mut self, operation: &str, invocation: &str) -> Option<Arc<Notify>> {
+        let is_same = self.first.as_ref().is_none_or(|first| self.every || first == invocation);
+        if !is_same || !operation.starts_with(self.begins) {
+            return None;
+        }
+        if self.first.is_none() {
+            self.first = Some(invocation.to_owned());
+            self.has_come.notify_one();
+        }
+        Some(self.gate.clone())
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     queues: BTreeMap<String, BTreeMap<String, String>>,
@@ -45,7 +74,7 @@ struct Inner {
     mood: Option<Mood>,
     moods: BTreeMap<String, Mood>,
     stumbling: Vec<String>,
-    held: Option<(&'static str, Arc<Notify>)>,
+    held: Option<Hold>,
     next: usize,
 }
 
@@ -87,19 +116,34 @@ impl Engine {
 
     /// The next call whose operation begins so is not carried out before the answer is notified.
     pub fn hold_next(&self, operation: &'static str) -> Arc<Notify> {
-        let gate = Arc::new(Notify::new());
-        self.inner.lock().unwrap().held = Some((operation, gate.clone()));
+        self.hold(operation, false)
+    }
+
+    /// No call whose operation begins so is carried out before the answer is notified.
+    pub fn hold_every(&self, operation: &'static str) -> Arc<Notify> {
+        self.hold(operation, true)
+    }
+
+    fn hold(&self, begins: &'static str, every: bool) -> Arc<Notify> {
+        let (gate, has_come) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let hold = Hold { begins, every, first: None, has_come, gate: gate.clone() };
+        self.inner.lock().unwrap().held = Some(hold);
         gate
     }
 
-    /// Waits until the held call is there.
+    /// Waits until a held call is there. To be asked once, before it is let go.
     pub async fn held(&self) {
-        let wait = async {
-            while self.inner.lock().unwrap().held.is_some() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.unwrap();
+        let has_come = self.inner.lock().unwrap().held.as_ref().unwrap().has_come.clone();
+        tokio::time::timeout(Duration::from_secs(60), has_come.notified()).await.unwrap();
+    }
+
+    /// The gate was opened for one: now it is for all who wait there, and nobody waits there any more.
+    fn let_go(&self, gate: &Arc<Notify>) {
+        let mut inner = self.inner.lock().unwrap();
+        if inner.held.as_ref().is_some_and(|hold| Arc::ptr_eq(&hold.gate, gate)) {
+            inner.held = None;
+        }
+        gate.notify_one();
     }
 
     /// A mapping that nobody noted.
@@ -165,13 +209,15 @@ async fn answer(
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
         None => format!("{method} {}", uri.path()),
     };
+    let invocation = headers.get("amz-sdk-invocation-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let gate = {
         let mut inner = engine.inner.lock().unwrap();
         inner.calls.push(operation.clone());
-        inner.held.take_if(|(held, _)| operation.starts_with(*held)).map(|(_, gate)| gate)
+        inner.held.as_mut().and_then(|hold| hold.gate_of(&operation, invocation))
     };
     if let Some(gate) = gate {
         gate.notified().await;
+        engine.let_go(&gate);
     }
     let (answer, silent) = {
         let mut inner = engine.inner.lock().unwrap();

@@ -27,8 +27,8 @@ use zstorage::{
 use crate::engine::Engine;
 use crate::registered::queue_at;
 
-/// More than any test needs.
-pub(crate) const LONG: Duration = Duration::from_secs(25);
+/// The time that a courier is given: more than any test needs, on a busy machine too.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// Hands of a clock that a test turns.
 #[derive(Clone)]
@@ -107,7 +107,8 @@ pub(crate) struct House {
     pub(crate) records: Records,
     pub(crate) messages: Messages,
     sealer: Sealer,
-    engines: Engines,
+    queues: Queues,
+    brokers: BrokersConfig,
     _files: tempfile::TempDir,
 }
 
@@ -150,9 +151,15 @@ impl House {
             hands,
             calls,
             outbox,
-            engines: Engines::new(queues, brokers),
+            queues,
+            brokers,
             _files: files,
         }
+    }
+
+    /// Those of another process: what one has learnt of a broker, and its pauses before it connects again, are its own.
+    fn engines(&self) -> Engines {
+        Engines::new(self.queues.clone(), self.brokers.clone())
     }
 
     fn parts(&self) -> CourierParts {
@@ -160,7 +167,7 @@ impl House {
             outbox: self.outbox.clone(),
             records: self.records.clone(),
             catalog: self.catalog.clone(),
-            engines: self.engines.clone(),
+            engines: self.engines(),
             sealer: self.sealer.clone(),
             clock: self.hands.clock(),
         }
@@ -199,7 +206,7 @@ impl House {
     /// One that goes by another clock.
     pub(crate) fn publisher_by(&self, clock: Clock) -> Publisher {
         let (messages, outbox) = (self.messages.clone(), self.outbox.clone());
-        Publisher::new(messages, outbox, self.engines.clone(), self.sealer.clone(), clock)
+        Publisher::new(messages, outbox, self.engines(), self.sealer.clone(), clock)
     }
 
     /// A queue that is registered, and somewhere else than on SQS.

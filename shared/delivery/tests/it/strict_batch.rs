@@ -34,8 +34,8 @@ async fn a_long_strict_batch_is_done_in_rounds() {
     let table = house.students(vec![strict_link(1, &strict)]).await;
     let create =
         |at: usize| (at, Change { table: table.clone(), kind: ChangeKind::Create(named(&at.to_string())) });
-    let answers = house.writer().each((0..40).map(create).collect(), &by(), false).await.unwrap();
-    assert_eq!(answers.len(), 40);
+    let answers = house.writer().each((0..20).map(create).collect(), &by(), false).await.unwrap();
+    assert_eq!(answers.len(), 20);
     for (at, answer) in answers.iter().enumerate() {
         let engine_id =
             answer.as_ref().unwrap().messages[0].engine_id.as_ref().map(|known| known.id.as_str()).unwrap();

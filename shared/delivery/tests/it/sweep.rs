@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use domain::EntryState;
+use tokio::time::timeout;
 
 use crate::engine::Mood;
 use crate::house::{House, LONG, outbox_link};
@@ -105,7 +108,7 @@ async fn a_slow_sweeper_marks_nothing() {
     slow.ring(house.seen(&warm).await, LONG).await;
     house.hands.turn_secs(60);
     for refuses in [false, true] {
-        let gate = house.engine.hold_next("SendMessage");
+        let gate = house.engine.hold_every("SendMessage");
         let slow = slow.clone();
         let sweeping = tokio::spawn(async move { slow.sweep(LONG).await });
         house.engine.held().await;
@@ -147,7 +150,7 @@ async fn a_sweep_without_time_leaves_all_for_the_next() {
     let table = house.students(vec![outbox_link(1, &queue)]).await;
     let (_, keys) = house.create(&table, "a").await;
     house.hands.turn_secs(60);
-    let swept = house.courier().sweep(std::time::Duration::from_secs(1)).await;
+    let swept = house.courier().sweep(Duration::from_secs(1)).await;
     assert_eq!((swept.sent, swept.left), (0, 1));
     assert_eq!(house.entry(&keys[0]).await.lease, 0);
 }
@@ -168,14 +171,15 @@ async fn once_a_queue_is_back_nothing_that_was_not_tried_counts_as_failed() {
     assert_eq!(courier.sweep(LONG).await.postponed, 150);
     house.engine.mood(Mood::Fine);
     house.hands.turn_secs(60);
-    let gate = house.engine.hold_next("SendMessage");
+    let gate = house.engine.hold_every("SendMessage");
     let sweeping = tokio::spawn({
         let courier = courier.clone();
         async move { courier.sweep(LONG).await }
     });
     // The probe is on its way until the others have been turned back.
     house.engine.held().await;
-    house.turned_back(&keys, 100).await;
+    let turned_back = house.turned_back(&keys, 100);
+    timeout(Duration::from_secs(60), turned_back).await.expect("the others are not turned back");
     gate.notify_one();
     let swept = sweeping.await.unwrap();
     assert_eq!((swept.sent, swept.postponed), (50, 100));

@@ -288,10 +288,11 @@ async fn a_machine_that_met_a_limit_is_replaced() {
 
 #[tokio::test]
 async fn long_numbers_that_are_garbage_are_no_hoard() {
+    // More than twice the room that one machine has for them.
     let source = handler(
         "local json = require('@std/json')
          local s = '[' .. string.rep(string.rep('7', 1000) .. ',', 1000) .. '1]'
-         for i = 1, 100 do assert(#json.decode(s) == 1001) end
+         for i = 1, 40 do assert(#json.decode(s) == 1001) end
          context.runtime.AckMessage()",
     );
     let sandbox = sandbox(&[("h", &source)]).await;

@@ -1,8 +1,8 @@
 //! A broker that one of the scripts in `tests/engines` started: found, stopped, frozen and started again.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -35,11 +35,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Stops it where it stands. Its threads are told one after the other, so it goes on a while after the signal was sent.
-    pub(crate) async fn freeze(&self) {
-        self.signal("-STOP");
-        let tasks = format!("/proc/{}/task", self.pid());
-        until("the broker is frozen", || threads(&tasks).iter().all(|state| state == "T")).await;
+    /// All that it takes to stop it at a word: on a busy machine a process is not started in no time.
+    pub(crate) fn freezer(&self) -> Freezer {
+        let pid = self.pid();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("echo ready && read -r _ && kill -STOP {pid}"));
+        let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "ready\n");
+        Freezer { shell, tasks: format!("/proc/{pid}/task") }
     }
 
     pub(crate) fn thaw(&self) {
@@ -73,6 +78,22 @@ impl Process {
 
     fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.pid()]).status().unwrap().success(), "{name}");
+    }
+}
+
+/// Waits for the word to stop a broker.
+pub(crate) struct Freezer {
+    shell: Child,
+    /// The broker's threads.
+    tasks: String,
+}
+
+impl Freezer {
+    /// Stops the broker where it stands. Its threads are told one after the other, so it goes on a while after the signal was sent.
+    pub(crate) async fn freeze(mut self) {
+        self.shell.stdin.take().unwrap().write_all(b"now\n").unwrap();
+        assert!(self.shell.wait().unwrap().success());
+        until("the broker is frozen", || threads(&self.tasks).iter().all(|state| state == "T")).await;
     }
 }
 

@@ -65,7 +65,7 @@ impl Kafka {
         })
     }
 
-    /// A topic that nobody else has.
+    /// A topic that nobody else has, and whose every partition has its leader.
     pub(crate) async fn topic(&self, partitions: i32, settings: &[(&str, &str)]) -> String {
         let name = own_name();
         let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
@@ -75,6 +75,15 @@ impl Kafka {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let made = admin.create_topics([&topic], &AdminOptions::new()).await.unwrap();
         made.into_iter().next().unwrap().unwrap();
+        // It is made before the broker leads it, and until then nothing can be written.
+        until("the broker leads the new topic", || {
+            let metadata = admin.inner().fetch_metadata(Some(name.as_str()), Duration::from_millis(500));
+            metadata.is_ok_and(|all| {
+                let leaders: Vec<_> = all.topics()[0].partitions().iter().map(|one| one.leader()).collect();
+                leaders.len() == usize::try_from(partitions).unwrap() && leaders.iter().all(|id| *id >= 0)
+            })
+        })
+        .await;
         name
     }
 

@@ -66,6 +66,9 @@ async fn a_queue_of_one_partition_sends_nowhere_else() {
     assert!(kafka.records(&topic, 4).await.iter().all(|record| record.partition == 2));
 }
 
+/// Far longer than a message takes on a connection that stands.
+const SOON: Duration = Duration::from_secs(2);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_producer_does_not_let_its_first_message_wait() {
     let Some((kafka, _in_use)) = kafka().await else { return };
@@ -78,7 +81,7 @@ async fn a_warm_producer_does_not_let_its_first_message_wait() {
     producers.send(&place, &message("first")).await.unwrap();
     let first = begun.elapsed();
     println!("warm after {warm:?}, first message {first:?}");
-    assert!(first < Duration::from_millis(250), "{first:?}");
+    assert!(first < SOON, "{first:?}");
 
     // Met without a word of any topic it has the cluster's number, too, and only asks for the topic.
     let producers = crate::broker::producers();
@@ -87,5 +90,5 @@ async fn a_warm_producer_does_not_let_its_first_message_wait() {
     producers.send(&place, &message("second")).await.unwrap();
     let second = begun.elapsed();
     println!("met, first message {second:?}");
-    assert!(second < Duration::from_millis(250), "{second:?}");
+    assert!(second < SOON, "{second:?}");
 }

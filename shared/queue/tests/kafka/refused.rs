@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use queue::SendError;
 use queue::kafka::{KafkaPlace, KafkaSecurity};
+use tokio::time::timeout;
 
 use crate::broker::{kafka, producers};
 use crate::brokers::{deserted, kind, message, user};
@@ -14,9 +15,8 @@ async fn what_the_cluster_says_no_to_is_refused_and_is_not_there() {
     let check = async |place: KafkaPlace, body: usize, expect: &str| {
         let mut message = message("refused");
         message.body = "x".repeat(body);
-        let begun = Instant::now();
-        let answer = producers.send(&place, &message).await;
-        assert!(begun.elapsed() < Duration::from_millis(4700), "{expect}: {:?}", begun.elapsed());
+        let answer = timeout(Duration::from_millis(4700), producers.send(&place, &message)).await;
+        let answer = answer.expect(expect);
         let Err(SendError::Refused { code, .. }) = &answer else { panic!("{expect}: {answer:?}") };
         assert_eq!(code, expect, "{answer:?}");
     };
@@ -86,17 +86,20 @@ async fn a_user_whose_rights_are_taken_away_is_refused_from_then_on() {
     producers.send(&place, &message("with rights")).await.unwrap();
     kafka.acls(&["--add", "--deny-principal", "User:ada", "--operation", "Write", "--topic", &topic]);
     // The brokers learn of it a moment after it was written down.
-    let (mut accepted, end) = (1, Instant::now() + Duration::from_secs(60));
-    let refused = loop {
+    let (mut accepted, mut unanswered, end) = (1, 0, Instant::now() + Duration::from_secs(180));
+    let code = loop {
         assert!(Instant::now() < end, "the rights were never taken away");
         match producers.send(&place, &message("without")).await {
             Ok(_) => accepted += 1,
-            Err(error) => break error,
+            Err(SendError::Refused { code, .. }) => break code,
+            // A busy broker may be late: what it was sent may be there.
+            Err(SendError::Unanswered { .. }) => unanswered += 1,
+            Err(SendError::Unreachable { .. }) => {}
         }
     };
-    let SendError::Refused { code, .. } = &refused else { panic!("{refused:?}") };
     assert_eq!(code, "TopicAuthorizationFailed");
-    assert_eq!(kafka.records(&topic, 1).await.len(), accepted);
+    let there = kafka.records(&topic, 1).await.len();
+    assert!((accepted..=accepted + unanswered).contains(&there), "{there}, {accepted} and {unanswered}");
 }
 
 /// The broker listens without TLS there: nothing of the message may leave.
@@ -119,8 +122,8 @@ async fn where_nobody_listens_nothing_was_written() {
         partition: None,
         security: KafkaSecurity::Plaintext,
     };
-    let begun = Instant::now();
-    let answer = producers().send(&place, &message("lost")).await;
+    let (producers, lost) = (producers(), message("lost"));
+    let answer = timeout(Duration::from_millis(4500), producers.send(&place, &lost)).await;
+    let answer = answer.expect("answered in time");
     assert_eq!(kind(&answer), "unreachable", "{answer:?}");
-    assert!(begun.elapsed() < Duration::from_millis(4500), "{:?}", begun.elapsed());
 }

@@ -129,7 +129,7 @@ impl Rabbit {
     /// Starts it again, and waits until it has its queues.
     pub(crate) async fn start(&self) {
         self.process.start();
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(180);
         while TcpStream::connect(("127.0.0.1", self.tls)).await.is_err() {
             assert!(Instant::now() < end, "the broker does not start again");
             tokio::time::sleep(Duration::from_millis(20)).await;

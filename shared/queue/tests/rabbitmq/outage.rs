@@ -1,9 +1,8 @@
 //! The broker dies, freezes, or loses its connections while messages are on their way. What holds then: whatever was
 //! accepted is there, whatever is called refused or unreachable is not, and everybody is answered in time.
 
-use std::time::Instant;
-
 use queue::rabbitmq::{RabbitConnections, RabbitPlace};
+use tokio::time::timeout;
 
 use crate::broker::{Rabbit, connections, rabbit, rabbit_alone};
 use crate::brokers::proxy::{Mode, Proxy};
@@ -33,14 +32,15 @@ async fn a_broker_that_dies_in_mid_publish_and_comes_back_loses_nothing_accepted
     let storm = storm(16, &connections, &place);
     storm.accepted(200).await;
     rabbit.process.kill().await;
-    let begun = Instant::now();
-    let away = connections.send(&place, &message("while away")).await;
-    let answered = begun.elapsed();
+    // Beside this one others of the storm may still have been written; beside the next one none.
+    let just_gone = connections.send(&place, &message("just gone")).await;
+    let away = timeout(ANSWERED_WITHIN, connections.send(&place, &message("while away"))).await;
     rabbit.start().await;
+    let away = away.expect("answered in time");
     assert_eq!(kind(&away), "unreachable", "{away:?}");
-    assert!(answered < ANSWERED_WITHIN, "{answered:?}");
     storm.accepted(200).await;
     let mut answers = storm.end().await;
+    answers.push(("just gone".to_owned(), just_gone));
     answers.push(("while away".to_owned(), away));
     let told = told_the_truth(&answers, &ids(&rabbit, &queue).await);
     assert!(told["accepted"] >= 400, "{told:?}");
@@ -51,16 +51,16 @@ async fn a_frozen_broker_may_have_taken_what_it_was_sent_and_works_again_once_th
     let Some((rabbit, _alone)) = rabbit_alone().await else { return };
     let queue = rabbit.queue("quorum", &[]).await;
     let (connections, place) = (connections(), rabbit.place(&queue));
+    // Ready before a channel was used: one that rested too long is not used again, and on a new one nothing would be written.
+    let freezer = rabbit.process.freezer();
     connections.send(&place, &message("before")).await.unwrap();
-    rabbit.process.freeze().await;
-    let begun = Instant::now();
-    let first = connections.send(&place, &message("into the ice")).await;
-    let answered = begun.elapsed();
+    freezer.freeze().await;
+    let first = timeout(ANSWERED_WITHIN, connections.send(&place, &message("into the ice"))).await;
     let storm = storm(4, &connections, &place);
     let second = connections.send(&place, &message("onto the ice")).await;
     rabbit.process.thaw();
+    let first = first.expect("answered in time");
     assert_eq!(kind(&first), "unanswered", "{first:?}");
-    assert!(answered < ANSWERED_WITHIN, "{answered:?}");
     assert_eq!(kind(&second), "unreachable", "{second:?}");
     storm.accepted(50).await;
     let mut answers = storm.end().await;

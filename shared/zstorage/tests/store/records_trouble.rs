@@ -34,7 +34,7 @@ async fn one_trouble_on_the_way_is_neither_a_failure_nor_a_second_record() {
         check(&[trouble, trouble]).await;
         check(&[LostAfter, trouble]).await;
     }
-    check(&[Conflict; 12]).await;
+    check(&[Conflict; 6]).await;
     check(&[LostAfter, Conflict, Conflict, LostAfter]).await;
 }
 

@@ -16,9 +16,6 @@ use super::kept::{Failures, Place, Places};
 use super::{StreamMapping, StreamSource};
 use crate::mapping::function::Function;
 
-/// A stream is asked once in this time while nothing is written: what expires is removed without a write of ours.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// No two questions are closer than this: what is written in between comes in one batch.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -117,7 +114,7 @@ impl Work {
                 tokio::select! {
                     // An error means that the engine is going down, and so are we.
                     _ = writes.changed() => {}
-                    () = sleep(IDLE) => {}
+                    () = sleep(self.mapping.idle) => {}
                     _ = stopped.changed() => {}
                 }
             }

@@ -49,6 +49,8 @@ pub struct StreamMapping {
     pub max_age: Duration,
     /// The pause before the first attempt that follows a failure; doubled up to 32 times of it.
     pub retry_pause: Duration,
+    /// The stream is asked once in this time while nothing is written: what expires is removed without a write of ours.
+    pub idle: Duration,
 }
 
 /// Where streams are read.
@@ -57,7 +59,7 @@ pub struct StreamSource {
     /// A client of the DynamoDB engine.
     pub client: Client,
     /// Counts the engine's writes. Lambda asks each shard four times a second; here the asking follows a write at once, and
-    /// an idle house is asked once a second.
+    /// an idle engine is asked as seldom as the mapping says.
     pub writes: watch::Receiver<u64>,
 }
 
