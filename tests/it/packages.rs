@@ -113,7 +113,8 @@ impl Shop {
 
     /// Waits until `handler` tells `word`.
     async fn until_at_work(&self, queue: &str, handler: &str, word: &str) {
-        let told = self.probe_until(queue, handler, |became| became.as_deref() == Ok(word)).await;
+        let told =
+            self.probe_until(queue, handler, |became| became.is_err() || became.as_deref() == Ok(word)).await;
         assert!(told.is_ok(), "{told:?}");
     }
 

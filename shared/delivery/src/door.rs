@@ -19,10 +19,10 @@ const FRESH: SignedDuration = SignedDuration::from_mins(10);
 const FRESH_AFTER_FAILURE: SignedDuration = SignedDuration::from_secs(30);
 
 /// No longer than this is waited for what can be done without.
-const LEARN_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const LEARN_WITHIN: Duration = Duration::from_secs(1);
 
 /// A schema is applied to one payload within this time.
-const CHECK_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const CHECK_WITHIN: Duration = Duration::from_secs(1);
 
 /// So many payloads are held against schemas at once.
 const CHECKS_AT_ONCE: usize = 4;

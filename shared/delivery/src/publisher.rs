@@ -5,7 +5,7 @@ use queue::{Engines, Outgoing, SendError};
 use tokio::time::{Instant, timeout, timeout_at};
 use zstorage::{Begun, IdempotencyKey, Messages, MessagesError, Outbox, Sealer};
 
-use crate::door::{Door, Doors};
+use crate::door::{CHECK_WITHIN, Door, Doors, LEARN_WITHIN};
 use crate::error::{told, too_slow};
 use crate::message::in_use;
 use crate::{NewMessage, PublishError, Published, Undelivered};
@@ -18,6 +18,7 @@ const ANSWER_BY: Duration = Duration::from_millis(4800);
 
 // Whatever is slow, each step has time left to begin, and the answer is there within the 5 s.
 const _: () = {
+    assert!(LEARN_WITHIN.as_millis() + CHECK_WITHIN.as_millis() <= ADMIT_WITHIN.as_millis());
     let begun_by = ADMIT_WITHIN.as_millis() + BEGIN_WITHIN.as_millis();
     assert!(begun_by < SENT_BY.as_millis());
     assert!(SENT_BY.as_millis() < ANSWER_BY.as_millis() && ANSWER_BY.as_millis() < 5000);

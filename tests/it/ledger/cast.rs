@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::runtime_api::{Answer, Died, Function};
 
-/// Every function's timeout: over before what it was given comes to another process.
+/// Every function's timeout: less than what it was given stays out of sight of other processes.
 const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A function of the system: one process, which has one event at a time, as on Lambda.

@@ -1,6 +1,8 @@
 //! What the two functions of the outbox stand on in tests.
 #![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
 
+use std::net::SocketAddr;
+
 use bootstrap::{Aws, Endpoints};
 use delivery::{Courier, CourierParts};
 use domain::{EntryKey, EntryState, MessageId, OutboxEntry, QueueId, SqsQueue};
@@ -39,13 +41,17 @@ impl House {
         House { store, engine, courier, queue, sealer, nobody, _files: files }
     }
 
-    /// An outbox that does not answer.
+    /// An outbox that is not there.
     pub(crate) fn outbox_out_of_reach(&self) -> Outbox {
-        let nowhere = format!("http://{}", self.nobody.local_addr().unwrap());
-        Outbox::new(client(&nowhere), "outbox".into(), self.store.clock.clone())
+        self.outbox_at(self.nobody.local_addr().unwrap())
     }
 
-    /// A courier whose outbox does not answer.
+    /// The outbox of the store at this address.
+    pub(crate) fn outbox_at(&self, address: SocketAddr) -> Outbox {
+        Outbox::new(client(&format!("http://{address}")), "outbox".into(), self.store.clock.clone())
+    }
+
+    /// A courier whose outbox is not there.
     pub(crate) fn courier_without_outbox(&self) -> Courier {
         courier(&self.store, &self.engine, &self.sealer, self.outbox_out_of_reach())
     }

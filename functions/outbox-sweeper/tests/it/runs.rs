@@ -5,6 +5,8 @@ use domain::{EntryState, OutboxEntry};
 use jiff::{SignedDuration, Timestamp};
 use outbox_sweeper::{NAMESPACE, OutboxSweeper};
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::engine::Mood;
 use crate::house::House;
@@ -70,8 +72,20 @@ async fn a_run_without_time_begins_nothing_and_leaves_it_to_the_next() {
     assert_eq!(house.sweeper().handle(LONG).await.sent, 1);
 }
 
+/// A run that Lambda ends has told nobody what it did.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outbox_that_does_not_answer_is_not_told_of() {
+async fn an_outbox_that_never_answers_does_not_hold_a_run_beyond_its_time() {
+    let house = House::start().await;
+    // Connections are taken in, and nobody reads what comes.
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sweeper = OutboxSweeper { outbox: house.outbox_at(mute.local_addr().unwrap()), ..house.sweeper() };
+    // The store's own client would give up after 8 s.
+    let run = timeout(Duration::from_secs(6), sweeper.handle(Duration::from_secs(3)));
+    assert_eq!(run.await.expect("it waits for the store").standing, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outbox_that_is_not_there_is_not_told_of() {
     let house = House::start().await;
     let courier = house.courier_without_outbox();
     let sweeper = OutboxSweeper { courier, outbox: house.outbox_out_of_reach(), ..house.sweeper() };

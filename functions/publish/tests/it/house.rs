@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::registered::queue_at;
 use crate::store::{ACCOUNT, Answer, REGION, Store, call, client};
 
-/// A caller is promised an answer within 5 s, and `delivery` proves of its limits that they keep to that. By this time, on
+/// A caller is promised an answer within 5 s, and `delivery` asserts that its limits add up to less. By this time, on
 /// a machine that has other things to do, it is plain that they were kept and nothing was waited out.
 pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 

@@ -312,6 +312,6 @@ async fn a_worker_that_never_saw_its_store_returns_every_message_without_a_strik
     assert!(secs[..2].iter().all(|secs| (1..=5).contains(secs)) && secs[2] >= 450, "{secs:?}");
     assert!(!names(&calls).contains(&"UpdateItem") && !names(&calls).contains(&"SendMessage"));
     bench.double.refuse(&[]);
-    bench.loaded().await;
+    bench.later();
     assert!(bench.run(vec![record("a", "ack", 1)]).await.is_empty());
 }

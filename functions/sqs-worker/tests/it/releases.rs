@@ -71,7 +71,7 @@ async fn a_package_that_cannot_be_loaded_costs_only_its_own_messages_their_time(
         assert_eq!(cold.letters("poison").await[0].reason.code, "rejected");
         // It heals as any release does.
         bench.release("bad", &[("pay.luau", ACK), ("lib/x.luau", "return 1")]).await;
-        cold.loaded().await;
+        cold.later();
         assert!(cold.run(vec![record("full", "bad/pay", 2), record("short", "pay", 2)]).await.is_empty());
     }
 }
@@ -86,7 +86,7 @@ async fn a_module_of_a_package_that_cannot_be_loaded_is_waited_for() {
     assert_eq!(cold.run(vec![record("m", "needy/go", 1)]).await, ["m"]);
     assert!(cold.letters("m").await.is_empty());
     bench.release("bad", &[("lib/x.luau", "return 1")]).await;
-    cold.loaded().await;
+    cold.later();
     assert!(cold.run(vec![record("m", "needy/go", 2)]).await.is_empty());
     assert!(cold.letters("m").await.is_empty());
 }
@@ -97,15 +97,15 @@ async fn a_worker_at_work_keeps_the_old_release_of_what_it_cannot_load_and_takes
         let bench = Bench::with_queue("orders", |_| {}).await;
         bench.release("bad", &[("pay.luau", ACK)]).await;
         bench.release("good", &[("fine.luau", THROW)]).await;
-        bench.loaded().await;
+        bench.later();
         assert_eq!(bench.run(vec![record("a", "bad/pay", 1), record("b", "good/fine", 1)]).await, ["b"]);
         harm.is_done_to(&bench).await;
         bench.release("good", &[("fine.luau", ACK)]).await;
-        bench.loaded().await;
+        bench.later();
         let batch = vec![record("c", "bad/pay", 1), record("d", "good/fine", 1)];
         assert!(bench.run(batch).await.is_empty(), "{harm:?}");
         // Another look at what still cannot be loaded starts nothing anew.
-        bench.loaded().await;
+        bench.later();
         assert!(bench.run(vec![record("e", "bad/pay", 1)]).await.is_empty(), "{harm:?}");
     }
 }
@@ -116,7 +116,7 @@ async fn what_shipped_does_not_run_in_the_place_of_a_release_unless_it_was_at_wo
     warm.release("bench", &[("ack.luau", "local =")]).await;
     let cold = warm.another().await;
     assert_eq!(cold.run(vec![record("a", "bench/ack", 1), record("b", "ack", 1)]).await, ["a", "b"]);
-    warm.loaded().await;
+    warm.later();
     assert!(warm.run(vec![record("c", "bench/ack", 1)]).await.is_empty());
 }
 

@@ -61,7 +61,7 @@ const OUTBOX: &str = "local-Outbox";
 /// The function that mappings feed.
 const WORKER: &str = "sqs-worker";
 
-/// Its timeout, as in the template. What queues are held against is always this one.
+/// Its timeout, as in the template. Registrations are held against this one, mappings against what the house was started with.
 const WORKER_TIMEOUT_SECS: u32 = 10;
 
 /// What handlers are to do again for Kafka and RabbitMQ.

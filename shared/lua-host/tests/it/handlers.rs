@@ -232,7 +232,7 @@ async fn nothing_of_one_message_is_seen_by_the_next() {
 }
 
 #[tokio::test]
-async fn garbage_alone_does_not_meet_the_memory_limit() {
+async fn garbage_of_moderate_pieces_does_not_meet_the_memory_limit() {
     let report = run("local keep = string.rep('k', 10000000)
          for n = 1, 100 do
              local large = string.rep('x', 4000000) .. n

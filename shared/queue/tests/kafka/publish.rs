@@ -2,6 +2,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use queue::Outgoing;
+use queue::kafka::{KafkaPlace, KafkaProducers};
 
 use crate::broker::{kafka, producers};
 use crate::brokers::message;
@@ -66,29 +67,32 @@ async fn a_queue_of_one_partition_sends_nowhere_else() {
     assert!(kafka.records(&topic, 4).await.iter().all(|record| record.partition == 2));
 }
 
-/// Far longer than a message takes on a connection that stands.
-const SOON: Duration = Duration::from_secs(2);
+/// How long the first message of a new producer takes after `made_ready`: the shortest of five, for a busy machine makes one
+/// late and none early.
+async fn first_message(place: &KafkaPlace, made_ready: impl AsyncFn(&KafkaProducers)) -> Duration {
+    let mut shortest = Duration::MAX;
+    for _ in 0..5 {
+        let producers = producers();
+        made_ready(&producers).await;
+        let begun = Instant::now();
+        producers.send(place, &message("first")).await.unwrap();
+        shortest = shortest.min(begun.elapsed());
+    }
+    shortest
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_producer_does_not_let_its_first_message_wait() {
     let Some((kafka, _in_use)) = kafka().await else { return };
-    let topic = kafka.topic(1, &[]).await;
-    let (producers, place) = (producers(), kafka.place(&topic));
-    let begun = Instant::now();
-    producers.warm(&place).await.unwrap();
-    let warm = begun.elapsed();
-    let begun = Instant::now();
-    producers.send(&place, &message("first")).await.unwrap();
-    let first = begun.elapsed();
-    println!("warm after {warm:?}, first message {first:?}");
-    assert!(first < SOON, "{first:?}");
-
+    let place = kafka.place(&kafka.topic(1, &[]).await);
+    let cold = first_message(&place, async |_| {}).await;
+    let warm = first_message(&place, async |producers| producers.warm(&place).await.unwrap()).await;
     // Met without a word of any topic it has the cluster's number, too, and only asks for the topic.
-    let producers = crate::broker::producers();
-    producers.meet(&place.bootstrap, &place.security).await.unwrap();
-    let begun = Instant::now();
-    producers.send(&place, &message("second")).await.unwrap();
-    let second = begun.elapsed();
-    println!("met, first message {second:?}");
-    assert!(second < SOON, "{second:?}");
+    let meet = async |producers: &KafkaProducers| {
+        producers.meet(&place.bootstrap, &place.security).await.unwrap();
+    };
+    let met = first_message(&place, meet).await;
+    println!("first message: cold {cold:?}, warm {warm:?}, met {met:?}");
+    assert!(warm < cold / 2, "cold {cold:?}, warm {warm:?}");
+    assert!(met < cold / 2, "cold {cold:?}, met {met:?}");
 }

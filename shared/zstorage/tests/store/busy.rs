@@ -88,8 +88,8 @@ async fn a_failed_condition_beside_a_conflict_is_an_answer_and_not_sent_again() 
 async fn a_store_that_stays_busy_says_so_in_time_and_that_a_retry_may_work() {
     let (catalog, told) = Told::serve(&[cancelled(&["TransactionConflict", "None", "None"])]).await;
     let order = queue("orders");
-    let answer = tokio::time::timeout(Duration::from_secs(30), catalog.create_queue(&order)).await;
-    let error = answer.expect("it never gives up").unwrap_err();
+    let answer = tokio::time::timeout(Duration::from_secs(10), catalog.create_queue(&order)).await;
+    let error = answer.expect("it does not give up in time").unwrap_err();
     assert!(matches!(error, CatalogError::Store(StoreError::Busy { .. })), "{error:?}");
     assert!(error.is_retryable() && !error.is_conflict());
     assert!(told.asked().len() > 1);

@@ -365,9 +365,12 @@ async fn a_write_is_seen_at_once_and_not_by_the_next_question() {
     // Nobody waits for the next question that no write asks for.
     let streams =
         bench.streams(functions, StreamMapping { idle: Duration::from_secs(3600), ..bench.mapping() });
-    for n in 0..20 {
-        bench.put(&n.to_string(), "due", "").await;
-        assert_eq!(next(&mut called).await, [n.to_string()]);
-    }
+    let twenty = async {
+        for n in 0..20 {
+            bench.put(&n.to_string(), "due", "").await;
+            assert_eq!(next(&mut called).await, [n.to_string()]);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), twenty).await.expect("each within some milliseconds");
     streams.end(PATIENCE).await;
 }
