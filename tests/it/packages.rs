@@ -92,35 +92,35 @@ impl Shop {
         .await
     }
 
-    /// Publishes one message after the other until `is_so` of what becomes of one, and tells that. A look at what is released may
-    /// take longer than its batch waits for it: that batch runs what was known before, and one behind it what was released.
+    /// Publishes one message after the other until the handler tells a word that `is_so`, or one of them becomes a letter. A look
+    /// at what is released may take longer than its batch waits for it: that batch runs what was known before, and one behind it
+    /// what was released.
     async fn probe_until(
         &self,
         queue: &str,
         handler: &str,
-        is_so: impl Fn(&Result<String, Value>) -> bool,
+        is_so: impl Fn(&str) -> bool,
     ) -> Result<String, Value> {
         let mut seen = Vec::new();
         loop {
-            let became = self.probe(queue, handler).await;
-            if is_so(&became) {
-                return became;
+            let word = self.probe(queue, handler).await?;
+            if is_so(&word) {
+                return Ok(word);
             }
-            seen.push(became);
+            seen.push(word);
             assert!(seen.len() < 20, "what was released is not at work: {seen:?}");
         }
     }
 
     /// Waits until `handler` tells `word`.
     async fn until_at_work(&self, queue: &str, handler: &str, word: &str) {
-        let told =
-            self.probe_until(queue, handler, |became| became.is_err() || became.as_deref() == Ok(word)).await;
+        let told = self.probe_until(queue, handler, |told| told == word).await;
         assert!(told.is_ok(), "{told:?}");
     }
 
     /// Waits until there is no such handler any more; a letter that says so.
     async fn until_unknown(&self, handler: &str) -> Value {
-        self.probe_until("work", handler, Result::is_err).await.unwrap_err()
+        self.probe_until("work", handler, |_| false).await.unwrap_err()
     }
 
     async fn letter(&self, id: &str) -> Value {
